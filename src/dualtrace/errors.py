@@ -15,7 +15,7 @@ A message says what must be, what was given, where, and what to do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +57,10 @@ class Problem:
         What is wrong, with the value given.
     remedy
         What to do about it.
+    severity
+        ``error``: the record is wrong; ``warning``: it looks wrong; ``note``: worth knowing.
+    check
+        Name of the check that found it; empty when the file could not be read.
     """
 
     path: Path
@@ -64,9 +68,11 @@ class Problem:
     field: str
     message: str
     remedy: str = ""
+    severity: Literal["error", "warning", "note"] = "error"
+    check: str = ""
 
     def __str__(self) -> str:
-        """One line: ``file:line: field: what is wrong. What to do.``"""
+        """Return ``file:line: field: what is wrong. What to do.`` on one line."""
         where = f"{self.path}:{self.line}" if self.line else f"{self.path}"
         field = f" {self.field}:" if self.field else ""
         remedy = f" {self.remedy}" if self.remedy else ""

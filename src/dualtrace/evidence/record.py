@@ -65,7 +65,16 @@ class Source(Frozen):
     """A document a number was taken from."""
 
     kind: Literal[
-        "abstract", "full_text", "registry", "review", "thesis", "news", "conference", "grant", "page", "simulated"
+        "abstract",
+        "full_text",
+        "registry",
+        "review",
+        "thesis",
+        "news",
+        "conference",
+        "grant",
+        "page",
+        "simulated",
     ]
     url: Text | None = None
     document: Key | None = None  # entry of references.yaml, for a review that serves many trials
@@ -252,6 +261,7 @@ class Conflict(Frozen):
     """A point on which sources, or parts of one source, disagree."""
 
     about: Text
+    outcome: Key | None = None  # the outcome it concerns, where it concerns one
     claims: Annotated[tuple[Claim, ...], Field(min_length=2)]
     resolution: Text | None = None  # absent: unresolved
 

@@ -1,0 +1,47 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dualtrace.evidence.record import Trial
+
+Command = TypeVar("Command", bound="Callable[..., None]")
+
+
+def trial_options(command: Command) -> Command:
+    """Add ``--trials DIR`` and ``--alone``."""
+    command = click.option(
+        "--alone", is_flag=True, help="Use the folder of --trials alone, without the shipped trials."
+    )(command)
+    return click.option(
+        "--trials",
+        "folder",
+        type=click.Path(path_type=Path),
+        help="Folder of your own trial files (or one file), added to the shipped ones.",
+    )(command)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+
+
+def load_trials(folder: Path | None, alone: bool) -> tuple[Trial, ...]:
+    """Return the records the two options ask for."""
+    from dualtrace.errors import InputError
+    from dualtrace.evidence.load import load
+
+    if alone and folder is None:
+        raise InputError("--alone needs --trials DIR: it leaves out the shipped trials")
+    return load(folder, with_shipped=not alone)
+
+
+def print_json(content: Any) -> None:  # noqa: ANN401
+    """Print JSON, UTF-8, indented; NaN cannot occur."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))

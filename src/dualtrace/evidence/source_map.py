@@ -1,0 +1,134 @@
+"""YAML with line numbers: what a file says and on which line it says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from dualtrace.errors import EvidenceError, Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_BYTES = 1_000_000
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+FieldPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMap:
+    """Parsed content of one file with the line of every field.
+
+    Attributes
+    ----------
+    path
+        The file.
+    content
+        Plain Python values.
+    lines
+        Field path to line number, counted from 1.
+    """
+
+    path: Path
+    content: Any
+    lines: dict[FieldPath, int] = field(repr=False)
+
+    def line(self, where: FieldPath) -> int:
+        """Return the line of a field, or of its nearest enclosing field that stands in the file."""
+        for end in range(len(where), -1, -1):
+            found = self.lines.get(where[:end])
+            if found is not None:
+                return found
+        return 1
+
+    def problem(self, where: FieldPath, message: str, remedy: str = "") -> Problem:
+        """Return an error at a field."""
+        return Problem(self.path, self.line(where), dotted(where), message, remedy)
+
+
+def dotted(where: FieldPath) -> str:
+    """Write a field path as ``outcomes[2].weeks``."""
+    text = ""
+    for part in where:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
+    return text
+
+
+def read_yaml(path: Path) -> SourceMap:
+    """Read one YAML file.
+
+    Raises
+    ------
+    EvidenceError
+        When the file is too large, not UTF-8, not YAML, empty, or repeats a key.
+    """
+    text = _read_text(path)
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or str(error)
+        line = mark.line + 1 if mark else 0
+        remedy = "Check quotes, colons and indentation there; the file may be cut off."
+        raise EvidenceError((Problem(path, line, "", f"this is not valid YAML ({what}).", remedy),)) from None
+    if node is None:
+        raise EvidenceError((Problem(path, 0, "", "the file is empty.", "Write a record or delete the file."),))
+    lines: dict[FieldPath, int] = {}
+    problems: list[Problem] = []
+    content = _construct(node, (), lines, problems, path)
+    if problems:
+        raise EvidenceError(tuple(problems))
+    return SourceMap(path, content, lines)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            message = f"the file has {size:,} bytes; a record has at most {MAX_BYTES:,}."
+            raise EvidenceError((Problem(path, 0, "", message, "Is this a record file?"),))
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"the file is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}."
+        raise EvidenceError((Problem(path, 0, "", message, "Save it as UTF-8."),)) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EvidenceError((Problem(path, 0, "", f"the file cannot be read ({reason})."),)) from None
+
+
+def _construct(
+    node: yaml.Node, where: FieldPath, lines: dict[FieldPath, int], problems: list[Problem], path: Path
+) -> Any:  # noqa: ANN401
+    lines[where] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        content: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            here = (*where, key)
+            value = _construct(value_node, here, lines, problems, path)
+            line = key_node.start_mark.line + 1
+            if key in content:
+                remedy = "Keep one of them."
+                problems.append(Problem(path, line, dotted(here), "the key stands twice.", remedy))
+            lines[here] = line
+            content[key] = value
+        return content
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(item, (*where, i), lines, problems, path) for i, item in enumerate(node.value)]
+    try:
+        return _scalar(node)
+    except (ValueError, yaml.YAMLError) as error:
+        problems.append(Problem(path, lines[where], dotted(where), f"{node.value!r} cannot be read ({error})."))
+        return None
+
+
+_SCALARS = yaml.SafeLoader("")
+
+
+def _scalar(node: yaml.Node) -> Any:  # noqa: ANN401
+    if node.tag == "tag:yaml.org,2002:str":
+        return node.value
+    return _SCALARS.construct_object(node)

@@ -1,0 +1,56 @@
+"""Numbers and plain-text tables as a paper prints them, and values made safe for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Fixed digits for ordinary sizes, scientific for the rest, ``-`` where undefined."""
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value != 0.0 and not 10.0**-digits <= abs(value) < 1e6:
+        return f"{value:.3g}"
+    return f"{value:.{digits}f}"
+
+
+def p_value(value: float) -> str:
+    """``< .001`` or ``.0342`` with its sign of equality: ``= .0342``."""
+    if math.isnan(value):
+        return "undefined"
+    return "< .001" if value < 0.001 else "= " + f"{value:.4f}".removeprefix("0")
+
+
+def interval(low: float, high: float) -> str:
+    """``0.12 to 1.11``."""
+    return f"{number(low)} to {number(high)}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns aligned: the first to the left, the others to the right."""
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[j]) for row in cells) for j in range(len(header))]
+    lines = (
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Lists, strings, numbers and None only; NaN and infinities become None."""
+    if isinstance(value, np.ndarray):
+        return [plain(item) for item in value.tolist()]
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

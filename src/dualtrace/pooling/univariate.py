@@ -1,0 +1,259 @@
+"""Equal-effects, random-effects and meta-regression models of independent rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from scipy import special
+
+from dualtrace.errors import FitError
+from dualtrace.pooling import check
+from dualtrace.pooling.contract import (
+    Pooled,
+    Tau2Method,
+    TestName,
+    freeze,
+    require_choice,
+    require_level,
+)
+from dualtrace.pooling.inference import Answer, answer, omnibus
+from dualtrace.pooling.likelihood import data
+
+if TYPE_CHECKING:
+    from dualtrace.pooling.likelihood import Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Checked input of a fit.
+
+    Attributes
+    ----------
+    y, v, X
+        Effects (k,), sampling variances (k,), design (k, p).
+    names, slab
+        Labels of columns and rows.
+    basis, T
+        Orthonormal basis of the design, (k, p), and the matrix back to its coefficients, (p, p).
+    """
+
+    y: Array
+    v: Array
+    X: Array
+    names: tuple[str, ...]
+    slab: tuple[str, ...]
+    basis: Array
+    T: Array
+
+    @property
+    def intercept(self) -> int | None:
+        """Column that is 1 in every row."""
+        ones = np.flatnonzero((self.X == 1.0).all(axis=0))
+        return int(ones[0]) if ones.size else None
+
+    @property
+    def tested(self) -> list[int]:
+        """Columns of the omnibus test: all but the intercept, or all when it stands alone."""
+        p = len(self.names)
+        return [j for j in range(p) if p == 1 or j != self.intercept]
+
+
+def problem(
+    yi: Any,  # noqa: ANN401
+    vi: Any,  # noqa: ANN401
+    *,
+    X: Any | None = None,  # noqa: ANN401
+    names: Sequence[str] | None = None,
+    slab: Sequence[Any] | None = None,
+) -> Problem:
+    """Check the input of ``fit`` and bring it into one form.
+
+    Raises
+    ------
+    FitError
+        If it cannot be used; the sentence names row and value.
+    """
+    y, v = check.column("yi", yi, slab), check.column("vi", vi, slab)
+    k = check.require_same_length({"yi": y, "vi": v})
+    rows = check.labels(slab, k)
+    check.require_effects(y, rows)
+    check.require_variances(v, rows)
+    matrix, columns = check.design(X, names, k)
+    check.require_more_rows(k, matrix.shape[1])
+    return Problem(y, v, matrix, columns, rows, *check.basis(matrix, columns))
+
+
+def fit(
+    yi: Any,  # noqa: ANN401
+    vi: Any,  # noqa: ANN401
+    *,
+    X: Any | None = None,  # noqa: ANN401
+    names: Sequence[str] | None = None,
+    slab: Sequence[Any] | None = None,
+    method: Tau2Method = "REML",
+    test: TestName = "z",
+    level: float = 0.95,
+) -> Pooled:
+    """Pool effects with known sampling variances.
+
+    The model is y_i ~ N(x_i'β, v_i + τ²), rows independent.
+
+    Parameters
+    ----------
+    yi, vi
+        Effects and their sampling variances (squared standard errors), one per row.
+    X
+        Complete design matrix, intercept column included; absent: an intercept.
+    names
+        Names of the columns of X.
+    slab
+        Labels of the rows.
+    method
+        Estimator of τ²: REML, ML, DL, PM, or EE for equal effects (τ² = 0).
+    test
+        ``z`` or ``t`` (Wald), ``knha`` (Knapp-Hartung).
+    level
+        Confidence level.
+
+    Raises
+    ------
+    FitError
+        If the rows given determine no answer.
+    InputError
+        If method, test or level is not one there is.
+
+    Examples
+    --------
+    >>> print(round(float(fit([0.2, 0.5, 0.3], [0.04, 0.06, 0.05]).beta[0]), 3))
+    0.318
+    """
+    require_choice("method", method, get_args(Tau2Method))
+    require_choice("test", test, get_args(TestName))
+    require_level(level)
+    given = problem(yi, vi, X=X, names=names, slab=slab)
+    if len(given.y) == 1:
+        method = "EE"
+    sets = data(given.y, given.v, given.basis)
+    return _label(answer(sets, given.T, method=method, test=test, level=level), given, method, test, level)
+
+
+def _label(found: Answer, given: Problem, method: Tau2Method, test: TestName, level: float) -> Pooled:
+    """Attach names and rows to the answer for one data set."""
+    h, c = found.heterogeneity, found.coefficients
+    k, p = given.X.shape
+    joint = omnibus(c, given.tested)
+    notes = _notes(found, k, test)
+    used: TestName = test if (test == "t" and k > 1) or np.isfinite(c.df[0]) else "z"
+    low, high = np.nan, np.nan
+    if p == 1 and given.intercept == 0 and method != "EE":
+        half = _quantile(float(c.df[0]), level) * np.sqrt(c.vb[0, 0, 0] + h.tau2[0])
+        low, high = c.beta[0, 0] - half, c.beta[0, 0] + half
+    return Pooled(
+        names=given.names,
+        beta=c.beta[0],
+        se=c.se[0],
+        zval=c.zval[0],
+        pval=c.pval[0],
+        ci_lb=c.ci_lb[0],
+        ci_ub=c.ci_ub[0],
+        vb=c.vb[0],
+        tau2=float(h.tau2[0]),
+        se_tau2=float(h.se_tau2[0]),
+        tau2_ci_lb=float(h.ci_lb[0]),
+        tau2_ci_ub=float(h.ci_ub[0]),
+        I2=float(h.I2[0]),
+        H2=float(h.H2[0]),
+        QE=float(h.QE[0]),
+        QE_df=k - p,
+        QEp=float(h.QEp[0]),
+        QM=float(joint.QM[0]),
+        QM_df=len(given.tested),
+        QMp=float(joint.QMp[0]),
+        pi_lb=float(low),
+        pi_ub=float(high),
+        ll=float(found.ll[0]),
+        k=k,
+        p=p,
+        dfs=k - p,
+        method=method,
+        test=used,
+        level=level,
+        slab=given.slab,
+        weights=found.weights[0],
+        notes=notes,
+    )
+
+
+def _notes(found: Answer, k: int, test: TestName) -> tuple[str, ...]:
+    if k == 1:
+        return ("Only one row: its own estimate and normal interval; heterogeneity cannot be estimated.",)
+    notes = []
+    if test == "knha" and np.isinf(found.coefficients.df[0]):
+        notes.append("The rows fit exactly, so the Knapp-Hartung variance would be 0: the Wald z test was used.")
+    if found.heterogeneity.ci_ub[0] == 0.0:
+        notes.append(
+            "The rows agree better than their sampling variances allow: the Q-profile set for tau² is empty, "
+            "both ends are given as 0."
+        )
+    return tuple(notes)
+
+
+def _quantile(df: float, level: float) -> float:
+    """Two-sided critical value of t with df degrees of freedom; normal when df is infinite."""
+    return float(special.stdtrit(df, 0.5 * (1.0 + level)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Expected effect at given moderators, its interval, and the interval for a new row's true effect.
+
+    Attributes
+    ----------
+    pred, se, ci_lb, ci_ub
+        x'b, its standard error and interval, (m,) each.
+    pi_lb, pi_ub
+        Prediction interval, (m,); NaN for an equal-effects model.
+    """
+
+    pred: Array
+    se: Array
+    ci_lb: Array
+    ci_ub: Array
+    pi_lb: Array
+    pi_ub: Array
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+
+def predict(pooled: Pooled, rows: Any) -> Prediction:  # noqa: ANN401
+    """Predict at rows of the design matrix.
+
+    x'b ± c √(x'Var(b)x) and x'b ± c √(x'Var(b)x + τ²), with c of the normal distribution under z and of the
+    t distribution with k - p degrees of freedom under t and knha.
+
+    Parameters
+    ----------
+    pooled
+        A fit.
+    rows
+        Values of its p columns, intercept included: (p,) for one row or (m, p).
+
+    Raises
+    ------
+    FitError
+        If the number of columns differs from p or a value is not finite.
+    """
+    x = np.atleast_2d(np.array(rows, dtype=float))
+    if x.ndim != 2 or x.shape[1] != pooled.p or not np.isfinite(x).all():
+        raise FitError(
+            f"rows must hold one finite number for each of {', '.join(pooled.names)}; given shape {x.shape}."
+        )
+    pred, variance = x @ pooled.beta, np.einsum("mp,pq,mq->m", x, pooled.vb, x)
+    critical = _quantile(np.inf if pooled.test == "z" else pooled.dfs, pooled.level)
+    tau2 = np.nan if pooled.method == "EE" else pooled.tau2
+    half, wide = critical * np.sqrt(variance), critical * np.sqrt(variance + tau2)
+    return Prediction(pred, np.sqrt(variance), pred - half, pred + half, pred - wide, pred + wide)
