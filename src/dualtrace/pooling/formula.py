@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -70,7 +70,10 @@ def design(formula: str, table: DataFrame, *, missing: Missing = "refuse") -> Mo
         If the formula cannot be parsed, names something that is not a column, lacks values, or yields a value
         that is not finite.
     """
-    require_choice("missing", missing, ("refuse", "drop"))
+    require_choice("missing", missing, get_args(Missing))
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise FormulaError(f"Columns must have different names; {twice!r} occurs more than once.")
     parsed = _parse(formula)
     columns = _columns(parsed, formula, table)
     lacking = table[columns].isna().to_numpy().any(axis=1) if columns else np.zeros(len(table), dtype=bool)
@@ -105,8 +108,8 @@ def _parse(formula: str) -> SimpleFormula:
     try:
         parsed: Any = Formula(formula)
     except (FormulaicError, SyntaxError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise FormulaError(f"The formula {formula!r} cannot be read: {reason}") from None
+        reason = str(error).strip().splitlines()[0].split(". ")[0].rstrip(".")
+        raise FormulaError(f"The formula {formula!r} cannot be read: {reason}.") from None
     if not isinstance(parsed, SimpleFormula):
         raise FormulaError(
             f"A moderator formula has one side, like 'dose + C(disorder)'; given {formula!r}. "
@@ -135,20 +138,29 @@ def _columns(parsed: SimpleFormula, formula: str, table: DataFrame) -> list[str]
 
 
 def _names(parsed: SimpleFormula, formula: str) -> Iterator[str]:
-    """Every name in a formula; attributes and names with a leading underscore are refused unless ``np.f``."""
+    """Every name in a formula except those of numpy's elementwise functions and formulaic's contrasts."""
     for factor in (factor for term in parsed for factor in term.factors):
         if factor.eval_method.value == "lookup":
             yield str(factor.expr)
         if factor.eval_method.value != "python":
             continue
         for node in ast.walk(ast.parse(str(factor.expr), mode="eval")):
-            if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id == "np"):
+            if isinstance(node, ast.Attribute) and not _is_function(node):
                 raise FormulaError(
                     f"The formula {formula!r} uses {ast.unparse(node)!r}; only columns, the transforms of "
-                    "formulaic and functions of np may be used."
+                    "formulaic and elementwise functions such as np.log may be used."
                 )
             if isinstance(node, ast.Name):
                 yield node.id
+
+
+def _is_function(node: ast.Attribute) -> bool:
+    """Whether an attribute is ``np.log`` and the like, or a contrast such as ``contr.sum``."""
+    if not isinstance(node.value, ast.Name):
+        return False
+    if node.value.id == "np":
+        return isinstance(getattr(np, node.attr, None), np.ufunc)
+    return node.value.id == "contr" and not node.attr.startswith("_")
 
 
 def _matrix(parsed: SimpleFormula, formula: str, table: DataFrame) -> DataFrame:
@@ -156,7 +168,8 @@ def _matrix(parsed: SimpleFormula, formula: str, table: DataFrame) -> DataFrame:
     from formulaic.errors import FormulaicError
 
     try:
-        matrix: DataFrame = parsed.get_model_matrix(_plain(table), context={}, na_action="ignore")
+        with np.errstate(all="ignore"):  # what is not finite is refused by name afterwards
+            matrix: DataFrame = parsed.get_model_matrix(_plain(table), context={}, na_action="ignore")
     except (FormulaicError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise FormulaError(f"The formula {formula!r} cannot be evaluated: {reason}") from None
@@ -165,9 +178,12 @@ def _matrix(parsed: SimpleFormula, formula: str, table: DataFrame) -> DataFrame:
 
 def _plain(table: DataFrame) -> DataFrame:
     """Columns of words as plain objects and of pandas' own numbers as floats, which formulaic expects."""
+    from pandas import CategoricalDtype
     from pandas.api.types import is_numeric_dtype
 
     def convert(column: Series[Any]) -> Series[Any]:
+        if isinstance(column.dtype, CategoricalDtype):
+            return column.cat.remove_unused_categories()
         return column.astype(float) if is_numeric_dtype(column.dtype) else column.astype(object)
 
     return table.apply(convert)

@@ -1,0 +1,241 @@
+"""The marginal likelihood when some rows are known only to lie in an interval.
+
+Row i is y_i ~ N(μ_i, q_i) with μ = Xβ and q_i = v_i + τ²: the random effect is integrated out analytically. An
+exact row contributes the log-density, an interval row log[Φ((hi-μ)/s) - Φ((lo-μ)/s)], s = √q. Exact rows alone
+give the likelihood of ``likelihood`` (maximum-likelihood version). A restricted likelihood is not used: it is
+the likelihood of residual contrasts of y, and contrasts of rows known as intervals have no closed form.
+
+Batched as in ``likelihood``: arrays are (n, k) for n data sets that share a design (k, p).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dualtrace.pooling.interval import truncated
+from dualtrace.pooling.likelihood import LOG_2PI, Array, Ints, Slope
+from dualtrace.pooling.search import maximise
+
+Flags = npt.NDArray[np.bool_]
+
+SETTLED = 1e-8
+"""Expected gain in log-likelihood below which one more Newton step reaches rounding error."""
+
+MAX_STEPS = 500
+
+
+class Coarse(NamedTuple):
+    """n data sets of k rows, exact or interval.
+
+    Attributes
+    ----------
+    y
+        Effects of exact rows; a value inside the interval of the others (a start, nothing more), (n, k).
+    lo, hi
+        Ends of interval rows, (n, k), possibly infinite.
+    v
+        Known sampling variances, (n, k).
+    exact
+        Whether a row is exact, (n, k).
+    use
+        1 for a row that counts, 0 for one left out, (n, k).
+    X
+        Design, (k, p).
+    """
+
+    y: Array
+    lo: Array
+    hi: Array
+    v: Array
+    exact: Flags
+    use: Array
+    X: Array
+
+    def pick(self, sets: Ints) -> Coarse:
+        """Data sets by index, with repetition."""
+        return Coarse(*(part[sets] for part in self[:-1]), self.X)
+
+
+class Terms(NamedTuple):
+    """Log-likelihood of each row with derivatives in its mean μ and variance q, (n, k) each."""
+
+    value: Array
+    mu: Array
+    q: Array
+    mu_mu: Array
+    mu_q: Array
+    q_q: Array
+
+
+class Peak(NamedTuple):
+    """The maximum of the likelihood of each data set."""
+
+    beta: Array  # (n, p)
+    tau2: Array  # (n,)
+    ll: Array  # (n,)
+
+
+def coarse(y: Array, lo: Array, hi: Array, v: Array, X: Array, *, use: Array | None = None) -> Coarse:
+    """Bundle rows of shape (n, k) or (k,): ``y`` is NaN for interval rows, ``lo`` and ``hi`` for exact ones."""
+    y, lo, hi, v = (np.atleast_2d(part) for part in np.broadcast_arrays(y, lo, hi, v))
+    exact = np.isfinite(y)
+    with np.errstate(invalid="ignore"):
+        middle = np.where(np.isinf(lo), hi, np.where(np.isinf(hi), lo, 0.5 * (lo + hi)))
+    counted = np.ones_like(v) if use is None else np.broadcast_to(use, v.shape).astype(float)
+    return Coarse(np.where(exact, y, middle), lo, hi, v, exact, counted, X)
+
+
+def terms(sets: Coarse, beta: Array, tau2: Array) -> Terms:
+    """Log-likelihood and derivatives of every row.
+
+    With z = (y-μ)/s, and E, Var taken given lo < y < hi (for an exact row z itself and 0):
+
+    ∂ℓ/∂μ    = E[z]/s                      ∂²ℓ/∂μ²   = (Var z - 1)/q
+    ∂ℓ/∂q    = (E[z²] - 1)/(2q)            ∂²ℓ/∂μ∂q  = (½Cov(z,z²) - E[z])/(q s)
+                                           ∂²ℓ/∂q²   = (½ - E[z²] + ¼Var z²)/q²
+
+    which is Louis' identity: expected complete-data curvature plus the variance of the complete-data score.
+
+    Source: Louis 1982, doi:10.1111/j.2517-6161.1982.tb01203.x.
+    """
+    q = sets.v + tau2[:, None]
+    s = np.sqrt(q)
+    mu = beta @ sets.X.T
+    z = (sets.y - mu) / s
+    square = z * z
+    value = -0.5 * (LOG_2PI + np.log(q) + square)
+    var, cov, var_square = np.zeros((3, *z.shape))
+    hidden = ~sets.exact & (sets.use > 0.0)
+    if hidden.any():
+        mu_h, s_h = mu[hidden], s[hidden]
+        known = truncated((sets.lo[hidden] - mu_h) / s_h, (sets.hi[hidden] - mu_h) / s_h)
+        value[hidden], z[hidden], square[hidden] = known.log_mass, known.mean, known.square
+        var[hidden], cov[hidden], var_square[hidden] = known.var, known.cov, known.var_square
+    use = sets.use
+    return Terms(
+        use * value,
+        use * z / s,
+        use * 0.5 * (square - 1.0) / q,
+        use * (var - 1.0) / q,
+        use * (0.5 * cov - z) / (q * s),
+        use * (0.5 - square + 0.25 * var_square) / (q * q),
+    )
+
+
+def curvature(weight: Array, X: Array) -> Array:
+    """X'diag(weight)X, (n, p, p), for weights (n, k)."""
+    k, p = X.shape
+    return (weight @ (X[:, :, None] * X[:, None, :]).reshape(k, p * p)).reshape(-1, p, p)
+
+
+def settle(sets: Coarse, tau2: Array, *, held: Flags, at: Array) -> tuple[Array, Terms]:
+    """Maximise over β at fixed τ²; coefficients ``held`` stay at their value in ``at``.
+
+    The log-likelihood is concave in β, and no row curves more than 1/q. A Newton step that does not raise it is
+    replaced by the step of that bound, which always does (it is the EM step), so every iteration climbs.
+
+    Returns
+    -------
+    tuple
+        β (n, p) and the terms there.
+    """
+    beta = _start(sets, tau2, held, at)
+    now = terms(sets, beta, tau2)
+    active: Ints = np.arange(tau2.size)
+    if held.all():
+        return beta, now
+    for _ in range(MAX_STEPS):
+        here, t = sets.pick(active), tau2[active]
+        current = Terms(*(part[active] for part in now))
+        gradient = np.where(held[active], 0.0, current.mu @ sets.X)
+        step, gain = _newton(here, current, t, gradient, held[active])
+        moved = beta[active] + step
+        new = terms(here, moved, t)
+        worse = ~(new.value.sum(-1) >= current.value.sum(-1)) & (gain > SETTLED)
+        if worse.any():
+            some = active[worse]
+            bound = _solve(_bound(sets.pick(some), tau2[some]), gradient[worse], held[some])
+            moved[worse] = beta[some] + bound
+            again = terms(sets.pick(some), moved[worse], tau2[some])
+            for part, repaired in zip(new, again, strict=True):
+                part[worse] = repaired
+        beta[active] = moved
+        for part, fresh in zip(now, new, strict=True):
+            part[active] = fresh
+        active = active[(gain > SETTLED) | worse]
+        if not active.size:
+            break
+    return beta, now
+
+
+def _start(sets: Coarse, tau2: Array, held: Flags, at: Array) -> Array:
+    """Weighted least squares on exact effects and on a value inside each interval."""
+    fixed = np.where(held, at, 0.0)
+    w = sets.use / (sets.v + tau2[:, None])
+    right = (w * (sets.y - fixed @ sets.X.T)) @ sets.X
+    return fixed + _solve(curvature(w, sets.X), np.where(held, 0.0, right), held)
+
+
+def _bound(sets: Coarse, tau2: Array) -> Array:
+    """Largest curvature the rows can have at this τ²."""
+    return curvature(sets.use / (sets.v + tau2[:, None]), sets.X)
+
+
+def _newton(sets: Coarse, now: Terms, tau2: Array, gradient: Array, held: Flags) -> tuple[Array, Array]:
+    """Newton's step and the gain it promises; a trace of the bound keeps flat stretches solvable."""
+    matrix = curvature(-now.mu_mu, sets.X) + 1e-9 * _bound(sets, tau2)
+    step = _solve(matrix, gradient, held)
+    return step, 0.5 * np.einsum("np,np->n", step, gradient)
+
+
+def _solve(matrix: Array, right: Array, held: Flags) -> Array:
+    """Solve for the free coefficients; the held ones get 0."""
+    p = matrix.shape[-1]
+    if p == 1:
+        return np.where(held, 0.0, right / matrix[:, 0])
+    either = held[:, :, None] | held[:, None, :]
+    reduced = np.where(either, np.eye(p), matrix)
+    return np.linalg.solve(reduced, np.where(held, 0.0, right)[:, :, None])[:, :, 0]
+
+
+def profile_slope(sets: Coarse, tau2: Array, beta: Array, now: Terms, held: Flags) -> Slope:
+    """Derivatives in τ² of the likelihood maximised over the free coefficients.
+
+    First: Σ ∂ℓ/∂q. Second: Σ ∂²ℓ/∂q² + c'J⁻¹c, with J the curvature in β and c = X'∂²ℓ/∂μ∂q.
+    """
+    cross = np.where(held, 0.0, now.mu_q @ sets.X)
+    matrix = curvature(-now.mu_mu, sets.X) + 1e-12 * _bound(sets, tau2)
+    second = now.q_q.sum(-1) + np.einsum("np,np->n", cross, _solve(matrix, cross, held))
+    return Slope(now.value.sum(-1), now.q.sum(-1), second)
+
+
+def peak(sets: Coarse, *, held: Flags | None = None, at: Array | None = None) -> Peak:
+    """Global maximum over β and τ² >= 0, with coefficients ``held`` fixed at their value in ``at``.
+
+    Parameters
+    ----------
+    sets
+        n data sets that have a finite maximum.
+    held, at
+        (n, p) each; absent: nothing is held.
+    """
+    n, p = sets.y.shape[0], sets.X.shape[1]
+    fixed = np.zeros((n, p), dtype=bool) if held is None else held
+    value = np.zeros((n, p)) if at is None else at
+
+    def objective(index: Ints, tau2: Array) -> Slope:
+        here = sets.pick(index)
+        beta, now = settle(here, tau2, held=fixed[index], at=value[index])
+        return profile_slope(here, tau2, beta, now, fixed[index])
+
+    lowest = np.where(sets.use > 0.0, sets.v, np.inf).min(axis=-1)
+    highest = (sets.use * sets.v).max(axis=-1)
+    ones = sets._replace(v=np.ones_like(sets.v))
+    centre = _start(ones, np.zeros(n), fixed, value)
+    spread = (sets.use * (sets.y - centre @ sets.X.T) ** 2).max(axis=-1)
+    tau2 = maximise(objective, scale=lowest, high=spread + highest)
+    beta, now = settle(sets, tau2, held=fixed, at=value)
+    return Peak(beta, tau2, now.value.sum(-1))

@@ -1,0 +1,1 @@
+"""The report's chapters, one per file; each turns results into blocks."""
