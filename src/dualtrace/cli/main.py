@@ -48,7 +48,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--version", is_flag=True, callback=_print_version, expose_value=False, is_eager=True, help="Version.")
 def cli() -> None:
-    r"""Trials of drug-augmented exposure therapy: evidence, synthesis, report.
+    """Trials of drug-augmented exposure therapy: evidence, synthesis, report.
 
     \b
     Examples:

@@ -37,7 +37,7 @@ def trials() -> None:
 @trial_options
 @json_option
 def list_(disorder: str | None, folder: Path | None, alone: bool, as_json: bool) -> None:
-    r"""List the trials with size, dose, timing and whether they are pooled.
+    """List the trials with size, dose, timing and whether they are pooled.
 
     \b
     Example:
@@ -77,7 +77,7 @@ def _row(trial: Trial) -> dict[str, Any]:
 @trial_options
 @json_option
 def show(trial_id: str, folder: Path | None, alone: bool, as_json: bool) -> None:
-    r"""Show one trial: design, every report with its source, and how each effect was obtained.
+    """Show one trial: design, every report with its source, and how each effect was obtained.
 
     \b
     Example:
@@ -107,7 +107,7 @@ def show(trial_id: str, folder: Path | None, alone: bool, as_json: bool) -> None
 @click.option("--notes", is_flag=True, help="Also print notes.")
 @json_option
 def check(path: Path | None, notes: bool, as_json: bool) -> None:
-    r"""Check record files and say file, line, field, what is wrong and what to do.
+    """Check record files and say file, line, field, what is wrong and what to do.
 
     PATH is a file or a folder; without it the shipped evidence is checked. Exit code 1 when something is wrong.
 
@@ -148,7 +148,7 @@ def _verdict(n_files: int, problems: Sequence[Problem]) -> str:
 
 @trials.command()
 def schema() -> None:
-    r"""Print the JSON Schema of a trial file.
+    """Print the JSON Schema of a trial file.
 
     \b
     Example:
@@ -162,7 +162,7 @@ def schema() -> None:
 @click.option("--output", type=click.Path(path_type=Path), help="File to write; standard output when absent.")
 @trial_options
 def export(form: str, output: Path | None, folder: Path | None, alone: bool) -> None:
-    r"""Export every drug-against-placebo effect with its steps (csv) or the records themselves (json).
+    """Export every drug-against-placebo effect with its steps (csv) or the records themselves (json).
 
     \b
     Example:

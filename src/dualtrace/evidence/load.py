@@ -147,6 +147,8 @@ def _problems(error: ValidationError, source_map: SourceMap) -> Iterable[Problem
     for detail in error.errors(include_url=False):
         where = tuple(part for part in detail["loc"] if not (isinstance(part, str) and part in _REPORT_KINDS))
         given = detail.get("input")
+        if detail["type"] == "too_short" and given:
+            continue  # its items were refused one by one; they are listed themselves
         message = detail["msg"].removeprefix("Value error, ").rstrip(".")
         if detail["type"] == "extra_forbidden":
             message, remedy = (

@@ -44,6 +44,8 @@ class Coarse(NamedTuple):
         1 for a row that counts, 0 for one left out, (n, k).
     X
         Design, (k, p).
+    random
+        Whether τ² is estimated; otherwise it is 0.
     """
 
     y: Array
@@ -53,10 +55,11 @@ class Coarse(NamedTuple):
     exact: Flags
     use: Array
     X: Array
+    random: bool = True
 
     def pick(self, sets: Ints) -> Coarse:
         """Data sets by index, with repetition."""
-        return Coarse(*(part[sets] for part in self[:-1]), self.X)
+        return Coarse(*(part[sets] for part in self[:6]), self.X, self.random)
 
 
 class Terms(NamedTuple):
@@ -225,6 +228,13 @@ def peak(sets: Coarse, *, held: Flags | None = None, at: Array | None = None) ->
     n, p = sets.y.shape[0], sets.X.shape[1]
     fixed = np.zeros((n, p), dtype=bool) if held is None else held
     value = np.zeros((n, p)) if at is None else at
+    tau2 = _tau2(sets, fixed, value) if sets.random else np.zeros(n)
+    beta, now = settle(sets, tau2, held=fixed, at=value)
+    return Peak(beta, tau2, now.value.sum(-1))
+
+
+def _tau2(sets: Coarse, fixed: Flags, value: Array) -> Array:
+    """τ² at the global maximum."""
 
     def objective(index: Ints, tau2: Array) -> Slope:
         here = sets.pick(index)
@@ -234,8 +244,6 @@ def peak(sets: Coarse, *, held: Flags | None = None, at: Array | None = None) ->
     lowest = np.where(sets.use > 0.0, sets.v, np.inf).min(axis=-1)
     highest = (sets.use * sets.v).max(axis=-1)
     ones = sets._replace(v=np.ones_like(sets.v))
-    centre = _start(ones, np.zeros(n), fixed, value)
+    centre = _start(ones, np.zeros(lowest.size), fixed, value)
     spread = (sets.use * (sets.y - centre @ sets.X.T) ** 2).max(axis=-1)
-    tau2 = maximise(objective, scale=lowest, high=spread + highest)
-    beta, now = settle(sets, tau2, held=fixed, at=value)
-    return Peak(beta, tau2, now.value.sum(-1))
+    return maximise(objective, scale=lowest, high=spread + highest)

@@ -66,7 +66,7 @@ def crossing(curve: Curve, *, start: Array, step: Array, target: float, limit: A
         fallback = np.where(open_end, most, 0.5 * (inner[a] + np.where(open_end, 0.0, outer[a])))
         new = np.where((guess > inner[a]) & (guess < most), np.maximum(guess, least), fallback)
         done = np.abs(deviance - target) <= CLOSE * target
-        done |= outer[a] - inner[a] <= 1e-14 * outer[a]
+        done |= ~open_end & (outer[a] - inner[a] <= 1e-14 * outer[a])
         x[a] = np.where(done, x[a], new)
         lost = ~done & (x[a] > UNBOUNDED * unit[a])
         x[a] = np.where(lost, np.inf, x[a])
@@ -120,12 +120,14 @@ def _held_peak(sets: Coarse, j: Ints, value: Array) -> tuple[Peak, Array]:
 
 
 def tau2_interval(sets: Coarse, best: Peak, level: float) -> Interval:
-    """{τ² >= 0 : 2[ℓ_max - ℓ_profile(τ²)] <= χ²₁(level)}, (n,) each.
+    """{τ² >= 0 : 2[ℓ_max - ℓ_profile(τ²)] <= χ²₁(level)}, (n,) each; NaN where τ² is not estimated.
 
     The lower end is 0 when τ² = 0 is not rejected. Near that boundary the χ²₁ reference makes the interval
     slightly too wide. The search runs on the axis log(s + τ²), s the smallest sampling variance.
     """
     n, p = best.beta.shape
+    if not sets.random:
+        return Interval(np.full(n, np.nan), np.full(n, np.nan))
     target = float(special.chdtri(1.0, 1.0 - level))
     s = np.where(sets.use > 0.0, sets.v, np.inf).min(axis=-1)
     free = np.zeros((n, p), dtype=bool)

@@ -5,18 +5,16 @@ Layout is computed from measured text, never by trial drawing, so that a figure 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, final
 
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Ellipse, Polygon
 from matplotlib.text import Text
-from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D
 
-from dualtrace.report.style import FONTS, INK, PAPER
+from dualtrace.report.outline import advance, font
+from dualtrace.report.style import INK, PAPER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,16 +27,9 @@ _CAP_MIDDLE = 0.35  # of the type size: from the baseline up to the middle of th
 _PITCH = 1.32  # line distance in units of the type size
 
 
-@lru_cache(maxsize=64)
-def _font(size: float, bold: bool) -> FontProperties:
-    return FontProperties(fname=str(FONTS / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size=size)
-
-
-@lru_cache(maxsize=65536)
 def text_width(text: str, size: float, bold: bool = False) -> float:
     """Return the width of one line of text in inches; ``size`` in points."""
-    width, _, _ = text_to_path.get_text_width_height_descent(text, _font(size, bold), ismath=False)
-    return float(width) / POINTS
+    return advance(text, bold) * size / POINTS
 
 
 def pitch(size: float) -> float:
@@ -113,7 +104,7 @@ class Canvas:
             *place,
             text,
             color=color,
-            fontproperties=_font(size, bold),
+            fontproperties=font(size, bold),
             horizontalalignment=align,
             verticalalignment="baseline",
             rotation=90.0 if upright else 0.0,

@@ -8,10 +8,10 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Literal
 
 from dualtrace.report import marks
-from dualtrace.report.canvas import Canvas
+from dualtrace.report.canvas import Canvas, text_width
 from dualtrace.report.legend import Key, footnote, heading, legend
 from dualtrace.report.scale import Scale, ScaleKind, limits, no_effect
-from dualtrace.report.style import DRUG, MUTED, ROW, Width, mix, number, sizes, with_interval
+from dualtrace.report.style import DRUG, MUTED, PAPER, ROW, Width, mix, number, sizes, with_interval
 from dualtrace.report.table import Panel, Row, panel
 
 if TYPE_CHECKING:
@@ -215,7 +215,10 @@ def _draw_row(row: ForestRow, heaviest: float, canvas: Canvas, scale: Scale, y: 
     elif row.kind == "direction":
         marks.half_line(canvas, scale, y, row.low, row.high)
     elif row.estimate is None:
-        canvas.text(scale.x(scale.null) + 0.07, y, NO_NUMBER, size=7.5, color=MUTED)
+        left = scale.x(scale.null) + 0.07
+        size = sizes("wide").small
+        canvas.rectangle(left - 0.03, y - 0.06, left + text_width(NO_NUMBER, size) + 0.03, y + 0.06, face=PAPER, z=1.8)
+        canvas.text(left, y, NO_NUMBER, size=size, color=MUTED)
     else:
         marks.interval(canvas, scale, y, row.low, row.high)
         share = 0.35 if row.weight_percent is None or not heaviest else row.weight_percent / heaviest

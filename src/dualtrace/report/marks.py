@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SQUARE: Final = 0.145  # inches, side of the heaviest trial
 _SMALLEST_SQUARE = 0.045
 _HEAD = 0.07
-_FADE_STEPS = 28
+_FADE_STEPS = 14
 
 
 def arrowhead(canvas: Canvas, x: float, y: float, *, side: int, color: str, role: str = "clipped") -> None:
@@ -85,10 +85,10 @@ def fading_arrow(canvas: Canvas, start: float, end: float, y: float, *, color: s
     """Draw the arrow of :func:`half_line` between two places in inches."""
     side = 1 if end > start else -1
     tip = end - side * 0.6 * _HEAD
-    places = [start + (tip - start) * i / _FADE_STEPS for i in range(_FADE_STEPS + 1)]
+    places = [start + (tip - start) * (i + 1) / _FADE_STEPS for i in range(_FADE_STEPS)]
     shades = [mix(color, 1.0 - 0.72 * i / _FADE_STEPS) for i in range(_FADE_STEPS)]
-    pieces: list[tuple[Point, Point]] = [((a, y), (b, y)) for a, b in zip(places, places[1:], strict=False)]
-    canvas.segments(pieces, colors=shades, width=2.6, z=3)
+    for place, shade in zip(reversed(places), reversed(shades), strict=True):  # the longest and palest first: no seams
+        canvas.rectangle(min(start, place), y - 0.018, max(start, place), y + 0.018, face=shade, z=3)
     canvas.line([(start, y - 0.05), (start, y + 0.05)], color=color, width=1.2, z=3.2)
     arrowhead(canvas, end, y, side=side, color=shades[-1], role="direction")
 
@@ -144,6 +144,8 @@ def _directions(canvas: Canvas, scale: Scale, top: float, *, sides: tuple[str, s
     first, last = look.margin, canvas.width - look.margin
     end = max(null - gap, first + wide_left)
     start = min(null + gap, last - wide_right)
+    if end + 2 * gap > start:
+        start = min(end + 2 * gap, last - wide_right)
     stacked = end + gap > start
     y = top + pitch(size) / 2
     canvas.text(end, y, left, size=size, color=PLACEBO, bold=True, align="right")

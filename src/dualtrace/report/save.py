@@ -5,40 +5,58 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+import numpy as np
+from PIL import Image
 
+from dualtrace.report.renderers import Raster, Vector
 from dualtrace.report.style import settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.backend_bases import RendererBase
     from matplotlib.figure import Figure
 
 PNG_DPI: Final = 200
+_POINTS: Final = 72.0
 
 
 def svg(figure: Figure, *, title: str = "", description: str = "") -> bytes:
-    """Return the figure as SVG with outlined letters; title and description go into it for screen readers."""
-    stream = BytesIO()
-    words = {"Title": title, "Description": description}
-    metadata = {"Date": None, "Creator": None, **{name: text for name, text in words.items() if text}}
-    with settings():
-        FigureCanvasSVG(figure).print_svg(stream, metadata=metadata)
-    return stream.getvalue()
+    """Return the figure as SVG, letters as outlines; title and description go into it for screen readers."""
+    width, height = figure.get_size_inches()
+    renderer = Vector(float(width) * _POINTS, float(height) * _POINTS)
+    _draw(figure, renderer, dpi=_POINTS)
+    return renderer.document(title=title, description=description).encode()
 
 
 def png(figure: Figure, *, dpi: int = PNG_DPI) -> bytes:
-    """Return the figure as PNG."""
+    """Return the figure as PNG, ``dpi`` pixels per inch."""
+    width, height = figure.get_size_inches()
+    renderer = Raster(round(float(width) * dpi), round(float(height) * dpi), dpi)
+    _draw(figure, renderer, dpi=dpi)
     stream = BytesIO()
+    pixels = np.ascontiguousarray(np.asarray(renderer.buffer_rgba())[:, :, :3])
+    _indexed(Image.fromarray(pixels)).save(stream, format="png", dpi=(dpi, dpi), compress_level=3)
+    return stream.getvalue()
+
+
+def _indexed(image: Image.Image) -> Image.Image:
+    """Return the picture with a palette: for line art a third of the bytes and of the time of full colour."""
+    flat = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette = flat.getpalette() or []
+    triples = [palette[i : i + 3] for i in range(0, len(palette), 3)]
+    flat.putpalette([v for rgb in triples for v in ([255, 255, 255] if min(rgb) >= 253 else rgb)])  # paper stays white
+    return flat
+
+
+def _draw(figure: Figure, renderer: RendererBase, *, dpi: float) -> None:
     before = figure.dpi
     with settings():
         try:
             figure.dpi = dpi
-            FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
+            figure.draw(renderer)
         finally:
             figure.dpi = before
-    return stream.getvalue()
 
 
 def save(figure: Figure, path: Path, *, title: str = "", description: str = "", dpi: int = PNG_DPI) -> Path:

@@ -31,12 +31,9 @@ ROW: Final = "#33414f"
 GROUP_COLORS: Final = ("#0072b2", "#c2571a", "#00805f", "#8d4a83", "#a07800", "#33414f", "#2f9fd0", "#7a1f1f")
 
 RC: Final[dict[str, Any]] = {
-    "svg.fonttype": "path",  # the same letters on every machine, whatever fonts it has
-    "svg.hashsalt": "dualtrace",
     "path.simplify": False,
-    "text.hinting": "no_hinting",
-    "text.usetex": False,
-    "savefig.facecolor": "auto",
+    "path.snap": True,
+    "agg.path.chunksize": 0,
     "figure.dpi": 100.0,
 }
 FONTS: Final = Path(mpl.get_data_path()) / "fonts" / "ttf"  # shipped with matplotlib, hence always there

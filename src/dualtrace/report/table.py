@@ -25,6 +25,7 @@ _LEAST_PLOT: Final = 2.5
 _LABEL_RANGE: Final = (1.55, 2.75)
 _INDENT: Final = 0.10
 _STRIP: Final = 0.19
+_TALL: Final = 10  # rows from which a narrow panel shows its axis above, too
 _JOIN: Final = " · "
 
 
@@ -139,7 +140,10 @@ def _side_by_side(canvas: Canvas, top: float, content: Panel, *, look: Sizes) ->
     for row in content.rows:
         y = _wide_row(canvas, y, row, columns, look=look)
     y += 0.05
-    _background(canvas, content, columns.scale, [(body, y)], look=look)
+    grid(canvas, columns.scale, body, y, size=look.small)
+    if content.guide is not None and columns.scale.covers(content.guide):
+        x = columns.scale.x(content.guide)
+        canvas.line([(x, body), (x, y)], color=FAINT, width=0.7, dashes=(3.0, 2.5), z=1.6)
     return axis(canvas, columns.scale, y, label=content.axis_label, sides=content.sides, look=look)
 
 
@@ -181,16 +185,19 @@ def _stacked(canvas: Canvas, top: float, content: Panel, *, look: Sizes) -> floa
     y = _narrow_words(canvas, top, header, content, look=look, head=True) + 0.02
     rule(canvas, y, look, color=MUTED)
     y += 0.03
+    if len(content.rows) > _TALL:
+        y = axis(canvas, scale, y + 0.03, label=content.axis_label, sides=content.sides, look=look) + 0.08
     strips: list[tuple[float, float]] = []
     for row in content.rows:
         if row.ruled:
             rule(canvas, y + row.gap / 2, look, color=FAINT)
         y = _narrow_words(canvas, y + row.gap, row, content, look=look)
         if row.mark is not None:
-            row.mark(canvas, scale, y + _STRIP / 2)
-            strips.append((y, y + _STRIP))
-            y += _STRIP + 0.045
-    _background(canvas, content, scale, strips, look=look)
+            row.mark(canvas, scale, y + 0.015 + _STRIP / 2)
+            strips.append((y + 0.015, y + 0.015 + _STRIP))
+            y += _STRIP + 0.055
+    for above, below in strips:
+        grid(canvas, scale, above, below, size=look.small)
     return axis(canvas, scale, y, label=content.axis_label, sides=content.sides, look=look)
 
 
@@ -199,29 +206,25 @@ def _narrow_words(canvas: Canvas, top: float, row: Row, content: Panel, *, look:
     size, color = (look.small, MUTED) if head else (look.base, INK)
     bold, right = row.bold or head, canvas.width - look.margin
     key = row.cells[content.key] if content.key < len(row.cells) else ""
-    rest = _JOIN.join(cell.replace("\n", " ") for i, cell in enumerate(row.cells) if i != content.key and cell)
-    key = key.replace("\n", " ")
+    rest = _JOIN.join(_flat(cell) for i, cell in enumerate(row.cells) if i != content.key and cell)
+    key = _flat(key)
     canvas.text(right, top + pitch(size) / 2, key, size=size, color=color, bold=bold, align="right")
-    lines = wrap(row.label, width=_beside(canvas, key, size, bold, look), size=size, bold=bold)
+    beside = _beside(canvas, key, size, bold, look), _beside(canvas, rest, look.small, False, look)
+    lines = wrap(row.label, width=beside[0], size=size, bold=bold)
+    if len(lines) > 1:
+        lines = wrap(row.label, width=min(beside), size=size, bold=bold)
     bottom = canvas.lines_of_text(look.margin, top, lines, size=size, color=color, bold=bold)
-    bottom = max(bottom, top + pitch(size) if key else bottom)
-    small = wrap(row.sublabel, width=_beside(canvas, rest, look.small, False, look), size=look.small)
-    if rest:
-        canvas.text(right, bottom + pitch(look.small) / 2, rest, size=look.small, color=MUTED, align="right")
+    second = top + pitch(size)  # the other numbers stand below the key number
+    canvas.text(right, second + pitch(look.small) / 2, rest, size=look.small, color=MUTED, align="right")
+    small = wrap(row.sublabel, width=beside[1], size=look.small)
     end = canvas.lines_of_text(look.margin, bottom, small, size=look.small, color=MUTED)
-    return max(end, bottom + pitch(look.small) if rest else bottom)
+    return max(end, second if key else top, second + pitch(look.small) if rest else top)
+
+
+def _flat(header: str) -> str:
+    return header.replace("/\n", "/").replace("\n", " ")
 
 
 def _beside(canvas: Canvas, taken: str, size: float, bold: bool, look: Sizes) -> float:
     full = canvas.width - 2 * look.margin
     return full - text_width(taken, size, bold) - 0.12 if taken else full
-
-
-def _background(
-    canvas: Canvas, content: Panel, scale: Scale, strips: list[tuple[float, float]], *, look: Sizes
-) -> None:
-    for top, bottom in strips:
-        grid(canvas, scale, top, bottom, size=look.small)
-        if content.guide is not None and scale.covers(content.guide):
-            x = scale.x(content.guide)
-            canvas.line([(x, top), (x, bottom)], color=FAINT, width=0.7, dashes=(3.0, 2.5), z=1.6)

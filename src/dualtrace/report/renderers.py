@@ -1,0 +1,157 @@
+"""Two small matplotlib renderers that draw text from the cached outlines of :mod:`dualtrace.report.outline`.
+
+The stock ones shape every string anew and, in SVG, write several times the bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+from xml.sax.saxutils import escape
+
+from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.colors import to_hex
+from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
+
+from dualtrace.report.outline import ASCENT, DESCENT, Glyph, advance, is_bold, letters, outline
+
+if TYPE_CHECKING:
+    from matplotlib.backend_bases import GraphicsContextBase
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.text import Text
+    from matplotlib.transforms import Transform
+    from matplotlib.typing import ColorType
+
+_EM = 1000.0  # units of a letter's coordinates in the SVG, per type size
+_LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
+
+
+def _extent(text: str, properties: FontProperties, pixels_per_point: float) -> tuple[float, float, float]:
+    size = properties.get_size_in_points() * pixels_per_point
+    return advance(text, is_bold(properties)) * size, (ASCENT + DESCENT) * size, DESCENT * size
+
+
+@final
+class Raster(RendererAgg):
+    """Pixels, text from outlines."""
+
+    def get_text_width_height_descent(
+        self, s: str, prop: FontProperties, ismath: bool | str
+    ) -> tuple[float, float, float]:
+        """Return the extent of a line in pixels."""
+        del ismath
+        return _extent(s, prop, self.points_to_pixels(1.0))
+
+    def draw_text(
+        self,
+        gc: GraphicsContextBase,
+        x: float,
+        y: float,
+        s: str,
+        prop: FontProperties,
+        angle: float,
+        ismath: bool | str = False,
+        mtext: Text | None = None,
+    ) -> None:
+        """Fill the outline of a line of text."""
+        del ismath, mtext
+        size = self.points_to_pixels(prop.get_size_in_points())
+        place = Affine2D().scale(size).rotate_deg(angle).translate(x, self.height - y)
+        gc.set_linewidth(0.0)
+        self.draw_path(gc, outline(s, is_bold(prop)), place, gc.get_rgb())
+
+
+@final
+class Vector(RendererBase):
+    """SVG: every letter defined once and used by reference; no dates, no random names.
+
+    Parameters
+    ----------
+    width, height
+        Of the sheet, in points.
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        super().__init__()
+        self._size = (width, height)
+        self._glyphs: dict[str, str] = {}
+        self._parts: list[str] = []
+
+    def document(self, *, title: str, description: str) -> str:
+        """Return the finished SVG."""
+        width, height = (_short(length) for length in self._size)
+        words = "".join(
+            f"<{tag}>{escape(text)}</{tag}>\n" for tag, text in (("title", title), ("desc", description)) if text
+        )
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}pt" height="{height}pt" viewBox="0 0 {width} {height}">\n'
+        )
+        shapes = "".join(f'<path id="{name}" d="{path}"/>\n' for name, path in self._glyphs.items())
+        return f"{head}{words}<defs>\n{shapes}</defs>\n{''.join(self._parts)}</svg>\n"
+
+    def get_canvas_width_height(self) -> tuple[float, float]:
+        """Return the size of the sheet in points."""
+        return self._size
+
+    def get_text_width_height_descent(
+        self, s: str, prop: FontProperties, ismath: bool | str
+    ) -> tuple[float, float, float]:
+        """Return the extent of a line in points."""
+        del ismath
+        return _extent(s, prop, 1.0)
+
+    def draw_path(
+        self, gc: GraphicsContextBase, path: Path, transform: Transform, rgbFace: ColorType | None = None
+    ) -> None:
+        """Write a shape."""
+        upright = transform + Affine2D().scale(1.0, -1.0).translate(0.0, self._size[1])
+        style = f' fill="{to_hex(rgbFace)}"' if rgbFace is not None else ' fill="none"'
+        if gc.get_linewidth() > 0:
+            style += f' stroke="{to_hex(gc.get_rgb())}" stroke-width="{_short(gc.get_linewidth())}"'
+            _, dashes = gc.get_dashes()
+            style += f' stroke-dasharray="{" ".join(_short(d) for d in dashes)}"' if dashes is not None else ""
+        self._parts.append(f'<path d="{_data(path.transformed(upright), 2)}"{style}/>\n')
+
+    def draw_text(
+        self,
+        gc: GraphicsContextBase,
+        x: float,
+        y: float,
+        s: str,
+        prop: FontProperties,
+        angle: float,
+        ismath: bool | str = False,
+        mtext: Text | None = None,
+    ) -> None:
+        """Write a line of text as references to its letters."""
+        del ismath, mtext
+        bold, size = is_bold(prop), prop.get_size_in_points() / _EM
+        uses = "".join(
+            f'<use href="#{self._name(shape, bold)}" x="{_short(_EM * place, 0)}"/>'
+            for place, shape in letters(s, bold)
+            if len(shape.path.vertices)
+        )
+        turn = f"rotate({_short(-angle)})" if angle else ""
+        place = f"translate({_short(x)} {_short(y)}){turn}scale({_short(size, 5)})"
+        self._parts.append(f'<g fill="{to_hex(gc.get_rgb())}" transform="{place}">{uses}</g>\n')
+
+    def _name(self, shape: Glyph, bold: bool) -> str:
+        name = f"{'b' if bold else 'r'}{shape.index}"
+        if name not in self._glyphs:
+            self._glyphs[name] = _data(shape.path.transformed(Affine2D().scale(_EM, -_EM)), 0)
+        return name
+
+
+def _short(value: float, digits: int = 2) -> str:
+    text = f"{value:.{digits}f}"
+    text = text.rstrip("0").rstrip(".") if digits else text
+    return "0" if text in ("-0", "") else text
+
+
+def _data(path: Path, digits: int) -> str:
+    pieces: list[str] = []
+    for points, code in path.iter_segments(simplify=False, curves=True):
+        numbers: Any = () if code == Path.CLOSEPOLY else points
+        pieces.append(_LETTERS[code] + " ".join(_short(value, digits) for value in numbers))
+    return "".join(pieces)

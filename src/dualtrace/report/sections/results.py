@@ -1,0 +1,230 @@
+"""Forest plots: every pooled question, by disorder and overall; then one chapter per disorder."""
+
+from __future__ import annotations
+
+from math import exp, isfinite
+from typing import TYPE_CHECKING
+
+from dualtrace.evidence.record import Timepoint
+from dualtrace.evidence.scope import CORE_DISORDERS
+from dualtrace.report.document import Block, Cite, Folded, Line, Paragraph, Picture, Section, Table
+from dualtrace.report.forest import ForestGroup, ForestRow, ForestSpec, ForestSummary, alt, forest
+from dualtrace.report.picture import picture
+from dualtrace.report.sections import verdict
+from dualtrace.report.words import DISORDER_NAMES, OUTCOME_NAMES, TIMEPOINT_NAMES, count, estimate, interval, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dualtrace.effects.effect import Effect
+    from dualtrace.evidence.record import Disorder
+    from dualtrace.pooling.synthesis import GroupedSynthesis, Synthesis
+    from dualtrace.report.analysis import Analysis, Question
+
+AXES = {
+    "SMD": "Standardised mean difference (Hedges' g)",
+    "OR": "Odds ratio",
+    "RR": "Risk ratio",
+}
+SIDES = ("favours placebo", "favours D-cycloserine")
+
+
+def results(analysis: Analysis) -> tuple[Section, ...]:
+    """Return the chapter of forest plots."""
+    intro = (
+        "Each row is one trial's primary comparison, chosen without looking at its result. A square is a number "
+        "the trial reported; a hatched bar or fading arrow is a trial that reported only words, drawn over the "
+        "range its words allow. Two pooled answers are given: from the numbers alone (random effects, REML with "
+        "Knapp-Hartung intervals), and from all information (maximum likelihood, profile intervals), in which "
+        "words count as ranges. Positive always favours D-cycloserine."
+    )
+    head = Section("results", "What was found", (Paragraph((intro,)),))
+    return (head, *(_question(question, grouped) for question, grouped in analysis.syntheses.items()))
+
+
+def disorders(analysis: Analysis) -> tuple[Section, ...]:
+    """Return one section per disorder: its own forest plot over time points and what can be said."""
+    head = Section("disorders", "Disorder by disorder", ())
+    return (head, *(_disorder(disorder, analysis) for disorder in CORE_DISORDERS))
+
+
+def question_title(question: Question) -> str:
+    """Return ``Symptom severity after treatment``."""
+    outcome, timepoint = question
+    joiner = ", " if timepoint is Timepoint.FOLLOWUP else " "
+    return OUTCOME_NAMES[outcome] + joiner + TIMEPOINT_NAMES[timepoint]
+
+
+def _question(question: Question, grouped: GroupedSynthesis) -> Section:
+    outcome, timepoint = question
+    title = question_title(question)
+    key = f"forest_{outcome}_{timepoint.value}"
+    blocks: list[Block] = []
+    if grouped.selection.mixed:
+        text = (
+            "A mixture: differences at one time point, changes, slopes, growth-model effects and group-by-time "
+            "tests stand side by side. They do not estimate the same quantity; read this plot as a check on "
+            "direction, not as a size of effect."
+        )
+        blocks.append(Paragraph((text,)))
+    blocks += [
+        Paragraph((verdict.sentence(grouped.overall),)),
+        _forest(key, title, grouped),
+        Folded("Numbers behind the plot, and each trial's weight", (_weights(key, title, grouped),), on_paper=False),
+    ]
+    return Section(key.replace("_", "-"), title, tuple(blocks), level=2)
+
+
+def _forest(key: str, title: str, grouped: GroupedSynthesis) -> Picture:
+    groups = tuple(
+        ForestGroup(
+            title=DISORDER_NAMES[disorder],
+            rows=tuple(row(effect, grouped.overall) for effect in synthesis.effects),
+            summaries=summaries(synthesis, "Within disorder") if len(synthesis.effects) > 1 else (),
+        )
+        for disorder, synthesis in grouped.by_disorder.items()
+    )
+    metric = grouped.overall.effects[0].metric
+    spec = ForestSpec(
+        title=title,
+        groups=groups,
+        overall=summaries(grouped.overall, "All disorders"),
+        scale="log" if metric.is_ratio else "linear",
+        axis_label=AXES[metric.value],
+        left_label=SIDES[0],
+        right_label=SIDES[1],
+        column_headers=("n", f"{metric.value} (95% CI)", "weight"),
+        key_column=1,
+        footnote="Weights are shares of the information about the mean when all information is used.",
+    )
+    return picture(key, (f"{title}. ", caption(grouped.overall)), alt(spec), lambda width: forest(spec, width=width))
+
+
+def caption(synthesis: Synthesis) -> str:
+    """Return how many trials and participants, and how many numbers."""
+    return (
+        f"{count(len(synthesis.effects), 'trial')}, {count(round(synthesis.participants), 'participant')}; "
+        f"{synthesis.n_exact} with a number, {len(synthesis.effects) - synthesis.n_exact} with words only. "
+        "Right of the line favours D-cycloserine."
+    )
+
+
+def row(effect: Effect, synthesis: Synthesis) -> ForestRow:
+    """Return one trial's row; ratios are printed as ratios on the side they favour."""
+    shown = exp if effect.metric.is_ratio else float
+    low, high = (shown(bound) if isfinite(bound) else bound for bound in effect.ci())
+    if effect.metric.is_ratio and low == float("-inf"):
+        low = 0.0
+    kind = effect.information.value if effect.yi is None else "exact"
+    if kind != "exact":
+        kind = "interval" if isfinite(effect.lower) and isfinite(effect.upper) else "direction"
+    value = None if effect.yi is None else shown(effect.yi)
+    text = interval_text(effect, low, high) if value is None else estimate(value, low, high)
+    n = f"{effect.n_treatment:.0f} v {effect.n_reference:.0f}"
+    share = share_of(effect, synthesis)
+    weight = "" if share is None else f"{share:.1f}%"
+    if kind == "direction" and effect.metric.is_ratio and low == 0.0:
+        low = float("-inf")
+    return ForestRow(
+        label=effect.label,
+        sublabel=", ".join(effect.instruments[:2]),
+        kind=kind,  # type: ignore[arg-type]
+        estimate=value,
+        low=low,
+        high=high,
+        weight_percent=share,
+        columns=(n, text, weight),
+    )
+
+
+def interval_text(effect: Effect, low: float, high: float) -> str:
+    """Return the range that words allow, for a cell."""
+    if not isfinite(effect.upper):
+        return f"above {number(low)}"
+    if not isfinite(effect.lower):
+        return f"below {number(high)}"
+    return f"[{interval(low, high)}]"
+
+
+def share_of(effect: Effect, synthesis: Synthesis) -> float | None:
+    """Return a trial's share of the information in percent, None when nothing was fitted."""
+    fit = synthesis.everything
+    if fit is None:
+        return None
+    return float(fit.influence.share[synthesis.effects.index(effect)])
+
+
+def summaries(synthesis: Synthesis, name: str) -> tuple[ForestSummary, ...]:
+    """Return the two pooled answers as diamonds."""
+    shown = exp if synthesis.effects[0].metric.is_ratio else float
+    found: list[ForestSummary] = []
+    fits = (("numbers only", synthesis.classical), ("all information", synthesis.everything))
+    for words, fit in fits:
+        if fit is None or not all(isfinite(float(x)) for x in (fit.ci_lb[0], fit.ci_ub[0])):
+            continue
+        value, low, high = (shown(float(x)) for x in (fit.beta[0], fit.ci_lb[0], fit.ci_ub[0]))
+        prediction = (shown(fit.pi_lb), shown(fit.pi_ub)) if isfinite(fit.pi_lb) and fit.k > 2 else None
+        columns = (f"k = {fit.k}", estimate(value, low, high), "")
+        label = f"{name}, {words}"
+        found.append(
+            ForestSummary(label=label, estimate=value, low=low, high=high, prediction=prediction, columns=columns)
+        )
+    return tuple(found)
+
+
+def _weights(key: str, title: str, grouped: GroupedSynthesis) -> Table:
+    headers = ("Trial", "Outcome", "n", "Effect or range", "Known", "Weight, numbers only", "Weight, all", "Shift if left out (SE)")  # fmt: skip
+    overall = grouped.overall
+    frame = None if overall.information is None else overall.information.to_frame()
+    rows: list[tuple[Line, ...]] = []
+    for i, effect in enumerate(overall.effects):
+        drawn = row(effect, overall)
+        shares = ("", "", "") if frame is None else _shares(frame.iloc[i])
+        cells = (effect.measure, drawn.columns[0], drawn.columns[1], effect.information.value, *shares)
+        rows.append(((effect.label, " ", Cite(effect.trial)), *((cell,) for cell in cells)))
+    note = (
+        "The last column is how far the mean of all information moves, in its standard errors, without the trial.",
+    )
+    return Table(key, title, headers, tuple(rows), numeric=(2, 5, 6, 7), note=note)
+
+
+def _shares(values: Iterable[object]) -> tuple[str, str, str]:
+    _, share_exact, share_all, _, change = values
+    texts = [f"{float(str(x)):.1f}%" for x in (share_exact, share_all)]
+    shift = float(str(change))
+    return texts[0], texts[1], number(shift) if isfinite(shift) else "not determined"
+
+
+def _disorder(disorder: Disorder, analysis: Analysis) -> Section:
+    name = DISORDER_NAMES[disorder]
+    own = [
+        (question, grouped.by_disorder[disorder])
+        for question, grouped in analysis.syntheses.items()
+        if question[0] == "severity_mixed" and disorder in grouped.by_disorder
+    ]
+    order = {Timepoint.MID: 0, Timepoint.POST: 1, Timepoint.FOLLOWUP: 2}
+    own.sort(key=lambda pair: order[pair[0][1]])
+    groups = tuple(
+        ForestGroup(
+            title=TIMEPOINT_NAMES[question[1]].capitalize(),
+            rows=tuple(row(effect, synthesis) for effect in synthesis.effects),
+            summaries=summaries(synthesis, "Pooled") if len(synthesis.effects) > 1 else (),
+        )
+        for question, synthesis in own
+    )
+    spec = ForestSpec(
+        title=f"{name}: severity over time",
+        groups=groups,
+        axis_label=AXES["SMD"],
+        left_label=SIDES[0],
+        right_label=SIDES[1],
+        column_headers=("n", "SMD (95% CI)", "weight"),
+        key_column=1,
+        footnote="Each trial's primary severity effect of any kind (differences, changes, slopes, growth models).",
+    )
+    key = f"forest_{disorder.value.lower()}"
+    blocks: list[Block] = [Paragraph((verdict.of_disorder(disorder, analysis),))]
+    if groups:
+        text = (f"{name}: severity at each time point. Right of the line favours D-cycloserine.",)
+        blocks.append(picture(key, text, alt(spec), lambda width: forest(spec, width=width)))
+    return Section(f"disorder-{disorder.value.lower()}", name, tuple(blocks), level=2)
