@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,8 @@ import numpy as np
 from dualtrace.errors import FitError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dualtrace.pooling.likelihood import Array
 
 BIGGEST = 1e50

@@ -13,13 +13,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from dualtrace.pooling.interval import truncated
-from dualtrace.pooling.likelihood import LOG_2PI, Array, Ints, Slope
+from dualtrace.pooling.likelihood import LOG_2PI, Array, Flags, Ints, Slope
 from dualtrace.pooling.search import maximise
-
-Flags = npt.NDArray[np.bool_]
 
 SETTLED = 1e-8
 """Expected gain in log-likelihood below which one more Newton step reaches rounding error."""
@@ -59,7 +56,14 @@ class Coarse(NamedTuple):
 
     def pick(self, sets: Ints) -> Coarse:
         """Data sets by index, with repetition."""
-        return Coarse(*(part[sets] for part in self[:6]), self.X, self.random)
+        return self._replace(
+            y=self.y[sets],
+            lo=self.lo[sets],
+            hi=self.hi[sets],
+            v=self.v[sets],
+            exact=self.exact[sets],
+            use=self.use[sets],
+        )
 
 
 class Terms(NamedTuple):
@@ -204,7 +208,7 @@ def _solve(matrix: Array, right: Array, held: Flags) -> Array:
     return np.linalg.solve(reduced, np.where(held, 0.0, right)[:, :, None])[:, :, 0]
 
 
-def profile_slope(sets: Coarse, tau2: Array, beta: Array, now: Terms, held: Flags) -> Slope:
+def profile_slope(sets: Coarse, tau2: Array, now: Terms, held: Flags) -> Slope:
     """Derivatives in τ² of the likelihood maximised over the free coefficients.
 
     First: Σ ∂ℓ/∂q. Second: Σ ∂²ℓ/∂q² + c'J⁻¹c, with J the curvature in β and c = X'∂²ℓ/∂μ∂q.
@@ -238,8 +242,8 @@ def _tau2(sets: Coarse, fixed: Flags, value: Array) -> Array:
 
     def objective(index: Ints, tau2: Array) -> Slope:
         here = sets.pick(index)
-        beta, now = settle(here, tau2, held=fixed[index], at=value[index])
-        return profile_slope(here, tau2, beta, now, fixed[index])
+        _, now = settle(here, tau2, held=fixed[index], at=value[index])
+        return profile_slope(here, tau2, now, fixed[index])
 
     lowest = np.where(sets.use > 0.0, sets.v, np.inf).min(axis=-1)
     highest = (sets.use * sets.v).max(axis=-1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,17 @@ from scipy import special
 
 from dualtrace.errors import FitError
 from dualtrace.pooling import check
-from dualtrace.pooling.contract import Pooled, Tau2Method, TestName
 from dualtrace.pooling.inference import wald
 from dualtrace.pooling.text import interval, number, p_value, table
 from dualtrace.pooling.univariate import fit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pandas import DataFrame
+
+    from dualtrace.pooling.contract import Pooled, Tau2Method, TestName
+    from dualtrace.pooling.likelihood import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +139,14 @@ def subgroups(
     y, v = check.column("yi", yi, slab), check.column("vi", vi, slab)
     code, labels = _code(groups, overall.slab)
     separate = tuple(
-        fit(y[mine], v[mine], slab=[s for s, m in zip(overall.slab, mine, strict=True) if m],
-            method=method, test=test, level=level)
+        fit(
+            y[mine],
+            v[mine],
+            slab=[s for s, m in zip(overall.slab, mine, strict=True) if m],
+            method=method,
+            test=test,
+            level=level,
+        )
         for mine in (code == g for g in range(len(labels)))
     )
     common, between_common = None, None
@@ -155,7 +164,7 @@ def subgroups(
     )
 
 
-def _code(groups: Sequence[Any], slab: tuple[str, ...]) -> tuple[np.ndarray, tuple[str, ...]]:
+def _code(groups: Sequence[Any], slab: tuple[str, ...]) -> tuple[Ints, tuple[str, ...]]:
     """Number of each row's group, and the groups in order of appearance."""
     if len(groups) != len(slab):
         raise FitError(f"groups must name a group for every row; given {len(groups)} for {len(slab)} rows.")

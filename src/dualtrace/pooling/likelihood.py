@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.bool_]
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -50,12 +51,13 @@ class Data(NamedTuple):
     @property
     def k(self) -> Array:
         """Rows that count, (n,)."""
-        return self.use.sum(axis=-1)
+        count: Array = self.use.sum(axis=-1)
+        return count
 
     @property
     def p(self) -> int:
         """Coefficients."""
-        return self.basis.shape[-1]
+        return int(self.basis.shape[-1])
 
 
 class Wls(NamedTuple):
@@ -70,7 +72,8 @@ class Wls(NamedTuple):
     @property
     def rss(self) -> Array:
         """Weighted residual sum of squares y'Py, (n,): the generalised Q statistic."""
-        return np.einsum("nk,nk->n", self.weight * self.resid, self.resid)
+        total: Array = np.einsum("nk,nk->n", self.weight * self.resid, self.resid)
+        return total
 
 
 class Slope(NamedTuple):
@@ -102,7 +105,9 @@ def inverse(matrix: Array) -> tuple[Array, Array]:
     """Inverse and log-determinant of positive definite matrices (n, p, p)."""
     if matrix.shape[-1] == 1:
         return 1.0 / matrix, np.log(matrix[:, 0, 0])
-    return np.linalg.inv(matrix), np.linalg.slogdet(matrix)[1]
+    inverted: Array = np.linalg.inv(matrix)
+    log_det: Array = np.linalg.slogdet(matrix)[1]
+    return inverted, log_det
 
 
 def wls(sets: Data, tau2: Array) -> Wls:
@@ -137,9 +142,11 @@ def loglik(sets: Data, tau2: Array, *, restricted: bool) -> Array:
     fit = wls(sets, tau2)
     scale = np.einsum("nk,nk->n", sets.use, np.log(sets.v + tau2[:, None]))
     if not restricted:
-        return -0.5 * (sets.k * LOG_2PI + scale + fit.rss)
+        total: Array = sets.k * LOG_2PI + scale + fit.rss
+        return -0.5 * total
     log_det_design = inverse(gram(sets.use, sets))[1]
-    return -0.5 * ((sets.k - sets.p) * LOG_2PI - log_det_design + scale + fit.log_det + fit.rss)
+    total = (sets.k - sets.p) * LOG_2PI - log_det_design + scale + fit.log_det + fit.rss
+    return -0.5 * total
 
 
 def traces(sets: Data, fit: Wls) -> tuple[Array, Array]:

@@ -11,7 +11,6 @@ small with few rows; its profile interval is the honest statement.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from scipy import special
 
 from dualtrace.errors import FitError
 from dualtrace.pooling import check
-from dualtrace.pooling.coarse import Coarse, Flags, Peak, coarse, peak
+from dualtrace.pooling.coarse import Coarse, Peak, coarse, peak
 from dualtrace.pooling.contract import require_level
 from dualtrace.pooling.partial_contract import Comparison, Influence, Kind, PartialPooled
 from dualtrace.pooling.profile import (
@@ -32,7 +31,9 @@ from dualtrace.pooling.profile import (
 )
 
 if TYPE_CHECKING:
-    from dualtrace.pooling.likelihood import Array
+    from collections.abc import Sequence
+
+    from dualtrace.pooling.likelihood import Array, Flags
 
 ZERO = 1e-9
 """A direction of the coefficients smaller than this is none."""
@@ -191,10 +192,13 @@ def _require_row(y: float, lo: float, hi: float, label: str) -> None:
         return
     if np.isnan(lo) or np.isnan(hi):
         raise FitError(
-            f"A row needs yi, or both lo and hi (-inf or inf for an open end); row {label} has lo = {lo:g}, hi = {hi:g}."
+            f"A row needs yi, or both lo and hi (-inf or inf for an open end); "
+            f"row {label} has lo = {lo:g}, hi = {hi:g}."
         )
     if lo >= hi:
-        raise FitError(f"lo must be below hi; row {label} has lo = {lo:g}, hi = {hi:g}. An exact effect goes into yi.")
+        raise FitError(
+            f"lo must be below hi; row {label} has lo = {lo:g}, hi = {hi:g}. An exact effect goes into yi."
+        )
     if np.isinf(lo) and np.isinf(hi):
         raise FitError(f"Row {label} reaches from -inf to inf, which says nothing; leave it out.")
     ends = np.array([end for end in (lo, hi) if np.isfinite(end)])
@@ -328,4 +332,5 @@ def _runaway(rows: Rows) -> Flags:
         b_eq=np.zeros(len(held)),
         bounds=(-1.0, 1.0),
     )
-    return np.abs(found.x) > ZERO if -found.fun > ZERO else np.zeros(p, dtype=bool)
+    direction = np.zeros(p) if found.x is None else np.asarray(found.x)
+    return np.abs(direction) > ZERO if (outward @ direction).sum() > ZERO else np.zeros(p, dtype=bool)

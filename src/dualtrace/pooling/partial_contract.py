@@ -141,8 +141,8 @@ class PartialPooled:
             "",
             table(("", "estimate", "se", f"{percent} profile CI", "LR χ²(1)", "p"), rows),
             "",
-            f"tau² = {number(self.tau2)} ({percent} profile CI {interval(self.tau2_ci_lb, self.tau2_ci_ub)}), "
-            f"log-likelihood {number(self.ll)}",
+            f"tau² = {number(self.tau2)} ({percent} profile CI {interval(self.tau2_ci_lb, self.tau2_ci_ub)})",
+            f"Log-likelihood {number(self.ll)}",
         ]
         if np.isfinite(self.pi_lb):
             lines.append(f"{percent} prediction interval {interval(self.pi_lb, self.pi_ub)}")
@@ -211,8 +211,12 @@ class Comparison:
         lines.append(["tau²", *(number(fit.tau2) for fit in fits)])
         lines.append([f"  {percent} CI", *(interval(fit.tau2_ci_lb, fit.tau2_ci_ub) for fit in fits)])
         influence = zip(
-            self.everything.slab, self.everything.kind, self._aligned("share", 0.0),
-            self.everything.influence.share, self.everything.influence.change_se[:, 0], strict=True,
+            self.everything.slab,
+            self.everything.kind,
+            self._aligned("share", 0.0),
+            self.everything.influence.share,
+            self.everything.influence.change_se[:, 0],
+            strict=True,
         )
         rows = ((s, kind, f"{a:.1f}%", f"{b:.1f}%", number(c, 2)) for s, kind, a, b, c in influence)
         shares = table(("row", "known", "share, exact", "share, all", "change in se if left out"), rows)

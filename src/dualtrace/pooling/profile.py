@@ -71,7 +71,8 @@ def crossing(curve: Curve, *, start: Array, step: Array, target: float, limit: A
         lost = ~done & (x[a] > UNBOUNDED * unit[a])
         x[a] = np.where(lost, np.inf, x[a])
         active = a[~done & ~lost]
-    return start + sign * x
+    ends: Array = start + sign * x
+    return ends
 
 
 def coefficient_intervals(sets: Coarse, best: Peak, se: Array, level: float) -> Interval:
@@ -134,8 +135,8 @@ def tau2_interval(sets: Coarse, best: Peak, level: float) -> Interval:
 
     def deviance(index: Ints, tau2: Array) -> tuple[Array, Array]:
         here, held = sets.pick(index), free[index]
-        beta, now = settle(here, tau2, held=held, at=best.beta[index])
-        slope = profile_slope(here, tau2, beta, now, held)
+        _, now = settle(here, tau2, held=held, at=best.beta[index])
+        slope = profile_slope(here, tau2, now, held)
         return 2.0 * (best.ll[index] - slope.value), -2.0 * slope.first
 
     def log_curve(index: Ints, x: Array) -> tuple[Array, Array]:
@@ -191,5 +192,6 @@ def information_share(sets: Coarse, best: Peak) -> Array:
     """
     weight = -terms(sets, best.beta, best.tau2).mu_mu
     cov = np.linalg.inv(curvature(weight, sets.X))
-    leverage = weight * np.einsum("kp,npq,kq->nk", sets.X, cov, sets.X)
-    return leverage / sets.X.shape[1]
+    leverage: Array = weight * np.einsum("kp,npq,kq->nk", sets.X, cov, sets.X)
+    share: Array = leverage / sets.X.shape[1]
+    return share

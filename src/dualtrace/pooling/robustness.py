@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,11 +10,13 @@ import numpy as np
 from dualtrace.errors import FitError
 from dualtrace.pooling.contract import Tau2Method, TestName, freeze, require_choice, require_level
 from dualtrace.pooling.inference import Answer, answer
-from dualtrace.pooling.likelihood import Array, Data, data, gram
+from dualtrace.pooling.likelihood import Array, Data, Flags, Ints, data, gram
 from dualtrace.pooling.text import interval, number, p_value, plain, table
 from dualtrace.pooling.univariate import problem
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pandas import DataFrame
 
 SINGULAR = 1e-10
@@ -79,8 +80,14 @@ class LeaveOneOut:
         rows = (
             (label, number(b), interval(low, high), p_value(p).removeprefix("= "), number(t), number(i, 1))
             for label, b, low, high, p, t, i in zip(
-                self.slab, self.beta[:, 0], self.ci_lb[:, 0], self.ci_ub[:, 0], self.pval[:, 0], self.tau2,
-                self.I2, strict=True,
+                self.slab,
+                self.beta[:, 0],
+                self.ci_lb[:, 0],
+                self.ci_ub[:, 0],
+                self.pval[:, 0],
+                self.tau2,
+                self.I2,
+                strict=True,
             )
         )
         return table(("left out", self.names[0], "CI", "p", "tau²", "I²%"), rows)
@@ -122,13 +129,14 @@ def leave_one_out(
     return LeaveOneOut(slab=given.slab, names=given.names, **_spread(found, determined, k))
 
 
-def _determined(sets: Data) -> np.ndarray:
+def _determined(sets: Data) -> Flags:
     """Whether the rows that count determine every coefficient, (n,)."""
     enough = (sets.k > sets.p) | ((sets.k == 1.0) & (sets.p == 1))
-    return enough & (np.linalg.eigvalsh(gram(sets.use, sets))[:, 0] > SINGULAR)
+    determined: Flags = enough & (np.linalg.eigvalsh(gram(sets.use, sets))[:, 0] > SINGULAR)
+    return determined
 
 
-def _spread(found: Answer, index: np.ndarray, k: int) -> dict[str, Array]:
+def _spread(found: Answer, index: Ints, k: int) -> dict[str, Array]:
     """Answers of some data sets at their places among k, NaN elsewhere."""
     h, c = found.heterogeneity, found.coefficients
     parts = {"beta": c.beta, "se": c.se, "zval": c.zval, "pval": c.pval, "ci_lb": c.ci_lb, "ci_ub": c.ci_ub}

@@ -98,15 +98,18 @@ def standard_error(sets: Data, tau2: Array, method: Tau2Method) -> Array:
     if method == "EE":
         return np.full(tau2.shape, np.nan)
     fit = wls(sets, np.zeros_like(tau2) if method == "DL" else tau2)
-    if method == "ML":
-        return np.sqrt(2.0 / (fit.weight**2).sum(-1))
-    df = sets.k - sets.p
-    if method == "PM":
-        return np.sqrt(2.0 * sets.k**2 / df) / fit.weight.sum(-1)
     trace, trace2 = traces(sets, fit)
+    df = sets.k - sets.p
+    variance: Array
     if method == "REML":
-        return np.sqrt(2.0 / trace2)
-    return np.sqrt(2.0 * df + 4.0 * tau2 * trace + 2.0 * tau2**2 * trace2) / trace
+        variance = 2.0 / trace2
+    elif method == "ML":
+        variance = 2.0 / (fit.weight**2).sum(-1)
+    elif method == "PM":
+        variance = 2.0 * sets.k**2 / (df * fit.weight.sum(-1) ** 2)
+    else:
+        variance = (2.0 * df + 4.0 * tau2 * trace + 2.0 * tau2**2 * trace2) / trace**2
+    return np.sqrt(variance)
 
 
 def q_profile(sets: Data, level: float) -> tuple[Array, Array]:

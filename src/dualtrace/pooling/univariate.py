@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,6 +22,8 @@ from dualtrace.pooling.inference import Answer, answer, omnibus
 from dualtrace.pooling.likelihood import data
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dualtrace.pooling.likelihood import Array
 
 

@@ -16,7 +16,7 @@ from dualtrace.report.canvas import Canvas, pitch, text_width, wrap
 from dualtrace.report.legend import Key, footnote, heading, legend
 from dualtrace.report.marks import arrowhead
 from dualtrace.report.placement import Box, Placed, place
-from dualtrace.report.style import DRUG, FAINT, GRID, INK, MUTED, PLACEBO, Width, mix, sizes
+from dualtrace.report.style import DRUG, FAINT, GRID, INK, MUTED, PAPER, PLACEBO, Width, mix, sizes
 from dualtrace.report.symbols import group_color, group_symbol
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dualtrace.report.style import Sizes
 
 Bound = Literal["exact", "below", "above"]
-_TICKS_P: Final = (0.5, 0.2, 0.05, 0.01, 0.001, 0.0001)
+_TICKS_P: Final = (0.05, 0.001, 0.01, 0.0001, 0.2, 0.5)  # in order of importance
 _TICKS_N: Final = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 1000, 2000)
 _RADIUS: Final = 0.05
 _STUB: Final = 0.26
@@ -205,16 +205,17 @@ def _axes(canvas: Canvas, frame: _Frame, spec: AlbatrossSpec, *, look: Sizes) ->
     canvas.line([(middle, box.top), (middle, box.bottom)], color=FAINT, width=0.9, z=1.6)
     canvas.line([(box.left, box.bottom), (box.right, box.bottom)], color=MUTED)
     canvas.text(middle, box.bottom + 0.105, "1", size=look.small, color=MUTED, align="center")
-    for side in (-1, 1):
-        edge = middle
-        for p in _TICKS_P:
+    written = [(middle - 0.1, middle + 0.1)]
+    for p in _TICKS_P:
+        for side in (-1, 1):
             x, half = frame.x(p, side), text_width(f"{p:g}", look.small) / 2
             if -log10(p) > frame.most + 1e-9:
                 continue
             canvas.line([(x, box.top), (x, box.bottom)], color=FAINT if p == 0.05 else GRID, width=0.6, z=1.2)
-            if abs(x - edge) >= half + 0.1 and box.left - 0.3 < x - half and x + half < canvas.width - 0.03:
-                canvas.text(x, box.bottom + 0.105, f"{p:g}", size=look.small, color=MUTED, align="center")
-                edge = x + side * half
+            span = (max(x - half, 0.0), min(x + half, canvas.width - 0.03))
+            if all(span[1] + 0.05 < a or span[0] - 0.05 > b for a, b in written):
+                canvas.text(sum(span) / 2, box.bottom + 0.105, f"{p:g}", size=look.small, color=MUTED, align="center")
+                written.append(span)
     _n_axis(canvas, frame, look=look)
     y = box.bottom + 0.2 + pitch(look.small) / 2
     canvas.text(middle - 0.07, y, f"← {spec.left_label}", size=look.small, color=PLACEBO, bold=True, align="right")
@@ -247,7 +248,7 @@ def _points(
     placed = place(
         centres,
         full=[text_width(point.label, look.small) for point in spec.points],
-        short=[text_width(str(i), look.small) for i in range(1, len(centres) + 1)],
+        short=[text_width("0" * len(str(len(centres))), look.small)] * len(centres),
         height=look.small / 72.0,
         radius=_RADIUS * 1.3,
         inside=Box(frame.box.left + 0.02, frame.box.top + 0.02, frame.box.right - 0.02, frame.box.bottom - 0.02),
@@ -271,6 +272,7 @@ def _label(
         x, y = (spot.box.left + spot.box.right) / 2, (spot.box.top + spot.box.bottom) / 2
         if spot.leader:
             canvas.line([centres[i], (x, y)], color=mix(MUTED, 0.5), width=0.5, z=1.9)
+        canvas.rectangle(spot.box.left, spot.box.top, spot.box.right, spot.box.bottom, face=PAPER, z=1.95)
         canvas.text(x, y, str(number) if spot.short else label, size=look.small, color=INK, align="center")
 
 

@@ -58,7 +58,7 @@ def _longest_prefix(word: str, *, width: float, size: float, bold: bool) -> str:
     end = len(word) - 1
     while end > 1 and text_width(word[:end], size, bold) > width:
         end -= 1
-    return word[:end]
+    return word[: word.rfind("-", 0, end) + 1 or end]
 
 
 @final

@@ -105,9 +105,10 @@ def comparison(spec: ComparisonSpec, *, width: Width = "wide") -> Figure:
     look = sizes(width)
     canvas = Canvas(look.width)
     y = heading(canvas, look.margin, spec.title, look=look)
+    every = tuple(row for group in spec.groups for row in _rows(group))
     for index, group in enumerate(spec.groups):
         y += 0.2 if index else 0.0
-        y = panel(canvas, y, _panel(group), look=look, narrow=width == "narrow")
+        y = panel(canvas, y, _panel(group, every), look=look, narrow=width == "narrow")
     keys = (Key(partial(_key, "ours"), 0.34, "this synthesis, 95% CI"), Key(partial(_key, "published"), 0.34, _PUBLISHED))
     y = legend(canvas, y + 0.08, keys, look=look)
     y = footnote(canvas, y + 0.02, spec.footnote, look=look)
@@ -127,23 +128,28 @@ def alt(spec: ComparisonSpec) -> str:
         text = f"{group.title}: ours {'; '.join(ours) or 'none'}; {count} published"
         text += f", from {number(min(values))} to {number(max(values))}" if values else ""
         parts.append(f"{text} ({group.axis_label}; left {group.left_label}, right {group.right_label})")
-    return f"Pooled results of others beside ours, {spec.title}. {'. '.join(parts)}."
+    return f"{spec.title}. {'. '.join(parts)}."
 
 
-def _panel(group: ComparisonGroup) -> Panel:
+def _rows(group: ComparisonGroup) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            label=row.label,
+            sublabel=row.sublabel,
+            cells=("" if row.k is None else str(row.k), "" if row.n is None else str(row.n), row.printed),
+            bold=row.who == "ours",
+            mark=partial(_draw, row),
+        )
+        for row in group.rows
+    )
+
+
+def _panel(group: ComparisonGroup, every: tuple[Row, ...]) -> Panel:
     known = [row.estimate for row in group.rows if row.estimate is not None]
     ends = [end for row in group.rows for end in (row.low, row.high) if end is not None]
     return Panel(
-        rows=tuple(
-            Row(
-                label=row.label,
-                sublabel=row.sublabel,
-                cells=("" if row.k is None else str(row.k), "" if row.n is None else str(row.n), row.printed),
-                bold=row.who == "ours",
-                mark=partial(_draw, row),
-            )
-            for row in group.rows
-        ),
+        rows=_rows(group),
+        alike=every,
         label_header=group.title,
         headers=("Trials", "Patients", "Estimate (95% CI)"),
         key=2,

@@ -105,6 +105,8 @@ class Picture:
         What the figure shows, in words.
     wide, narrow
         SVG.
+    png
+        The wide drawing as PNG.
     """
 
     key: str
@@ -112,6 +114,7 @@ class Picture:
     alt: str
     wide: bytes
     narrow: bytes
+    png: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Key:
     ----------
     draw
         Draws the symbol between ``left`` and ``left + width`` around the height ``y``.
-    width
+    width, height
         Of the drawing, inches.
     words
         What it means.
@@ -34,24 +34,41 @@ class Key:
     draw: Callable[[Canvas, float, float], None]
     width: float
     words: str
+    height: float = 0.0
 
 
 def legend(canvas: Canvas, top: float, keys: Sequence[Key], *, look: Sizes) -> float:
     """Draw the entries from left to right, downwards from ``top``; return where they end."""
-    size, first, last = look.small, look.margin, canvas.width - look.margin
-    line = pitch(size) + 0.035
-    left, y = first, top + line / 2
+    room = canvas.width - 2 * look.margin
+    for line in _lines(keys, room=room, look=look):
+        height = max([pitch(look.small), *(key.height for key in line)]) + 0.035
+        left, bottom = look.margin, top + height
+        for key in line:
+            key.draw(canvas, left, top + height / 2)
+            start = left + key.width + _GAP
+            words = wrap(key.words, width=canvas.width - look.margin - start, size=look.small)
+            first = top + (height - pitch(look.small)) / 2
+            bottom = max(bottom, canvas.lines_of_text(start, first, words, size=look.small, color=MUTED))
+            left += _needed(key, look) + _SPACE
+        top = bottom
+    return top
+
+
+def _needed(key: Key, look: Sizes) -> float:
+    return key.width + _GAP + text_width(key.words, look.small)
+
+
+def _lines(keys: Sequence[Key], *, room: float, look: Sizes) -> list[list[Key]]:
+    lines: list[list[Key]] = []
+    left = 0.0
     for key in keys:
-        needed = key.width + _GAP + text_width(key.words, size)
-        if left > first and left + needed > last:
-            left, y = first, y + line
-        key.draw(canvas, left, y)
-        start = left + key.width + _GAP
-        lines = wrap(key.words, width=last - start, size=size)
-        bottom = canvas.lines_of_text(start, y - pitch(size) / 2, lines, size=size, color=MUTED)
-        y = bottom - pitch(size) / 2
-        left = start + max(text_width(text, size) for text in lines) + _SPACE
-    return y + line / 2 if keys else top
+        needed = _needed(key, look)
+        if not lines or left + needed > room:
+            lines.append([])
+            left = 0.0
+        lines[-1].append(key)
+        left += needed + _SPACE
+    return lines
 
 
 def footnote(canvas: Canvas, top: float, text: str, *, look: Sizes) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualtrace.report.document import Picture
-from dualtrace.report.save import svg
+from dualtrace.report.save import png, svg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,4 +18,5 @@ if TYPE_CHECKING:
 
 def picture(key: str, caption: Line, alt: str, draw: Callable[[Width], Figure]) -> Picture:
     """Return the block; ``draw`` is called for the wide and for the narrow page."""
-    return Picture(key, caption, alt, wide=svg(draw("wide")), narrow=svg(draw("narrow")))
+    wide = draw("wide")
+    return Picture(key, caption, alt, wide=svg(wide), narrow=svg(draw("narrow")), png=png(wide))

@@ -77,6 +77,8 @@ class Panel:
         What the axis measures; what its left and its right side favour.
     guide
         Value at which a dashed line is drawn, for example the overall estimate; None for no line.
+    alike
+        Rows of panels above and below, which then get columns of the same width.
     """
 
     rows: tuple[Row, ...]
@@ -88,6 +90,12 @@ class Panel:
     axis_label: str
     sides: tuple[str, str]
     guide: float | None = None
+    alike: tuple[Row, ...] = ()
+
+    @property
+    def measured(self) -> tuple[Row, ...]:
+        """Rows that share their columns."""
+        return self.alike or self.rows
 
 
 def panel(canvas: Canvas, top: float, content: Panel, *, look: Sizes, narrow: bool) -> float:
@@ -104,12 +112,12 @@ class _Columns:
 
 def _columns(content: Panel, *, look: Sizes) -> _Columns:
     """Share the width: numbers take what they need, labels what they want within a range, the plot the rest."""
-    count = max([len(content.headers), *(len(row.cells) for row in content.rows)])
+    count = max([len(content.headers), *(len(row.cells) for row in content.measured)])
     numbers = [_column_width(content, i, look=look) for i in range(count)]
     right = look.width - look.margin
     edges = [right - sum(w + _COLUMN_GAP for w in numbers[i + 1 :]) for i in range(count)]
     room = right - look.margin - sum(w + _COLUMN_GAP for w in numbers) - _LEAST_PLOT - _COLUMN_GAP
-    wanted = max([text_width(content.label_header, look.small, True), *(_wanted(row, look) for row in content.rows)])
+    wanted = max([text_width(content.label_header, look.small, True), *(_wanted(row, look) for row in content.measured)])
     label = min(max(min(wanted, _LABEL_RANGE[1]), _LABEL_RANGE[0]), max(room, _LABEL_RANGE[0]))
     left = look.margin + label + _COLUMN_GAP
     plot_right = right - sum(w + _COLUMN_GAP for w in numbers)
@@ -125,7 +133,7 @@ def _wanted(row: Row, look: Sizes) -> float:
 
 def _column_width(content: Panel, index: int, *, look: Sizes) -> float:
     words = max((text_width(w, look.small, True) for w in _header(content, index).split("\n")), default=0.0)
-    cells = (text_width(r.cells[index], look.base, r.bold) for r in content.rows if index < len(r.cells))
+    cells = (text_width(r.cells[index], look.base, r.bold) for r in content.measured if index < len(r.cells))
     return max([words, *cells])
 
 

@@ -30,6 +30,8 @@ add("raudenbush1985", dat.raudenbush1985); add("raudenbush1985_weeks", dat.raude
 add("raudenbush1985_setting_tester", dat.raudenbush1985, ~ setting + tester)
 normand <- function(m) escalc(m, m1i = m1i, sd1i = sd1i, n1i = n1i, m2i = m2i, sd2i = sd2i, n2i = n2i, data = dat.normand1999)
 add("normand1999_md", normand("MD")); add("normand1999_smd", normand("SMD"))
+pooled <- escalc("MD", m1i = m1i, sd1i = sd1i, n1i = n1i, m2i = m2i, sd2i = sd2i, n2i = n2i, data = dat.normand1999, vtype = "HO")
+add("normand1999_md_pooled_sd", pooled)
 add("hine1989_rd", escalc("RD", ai = ai, n1i = n1i, ci = ci, n2i = n2i, data = dat.hine1989))
 add("collins1985b_or", escalc("OR", ai = pre.xti, n1i = pre.nti, ci = pre.xci, n2i = pre.nci, data = dat.collins1985b))
 add("lee2004_or", escalc("OR", ai = ai, n1i = n1i, ci = ci, n2i = n2i, data = dat.lee2004))

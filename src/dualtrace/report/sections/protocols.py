@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dualtrace.evidence.scope import CORE_DISORDERS, scope
+from dualtrace.evidence.scope import CORE_DISORDERS
 from dualtrace.report.document import Cite, Line, Paragraph, Section, Table
 from dualtrace.report.words import DISORDER_NAMES, dose, participants
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualtrace.evidence.record import Arm, Disorder, Trial
+    from dualtrace.report.analysis import Analysis
 
 HEADERS = (
     "Trial", "Participants", "Arm", "Dose", "Taken", "Doses", "Sessions (with drug)", "Minutes", "Days apart",
@@ -19,20 +20,18 @@ HEADERS = (
 )  # fmt: skip
 
 
-def protocols(trials: Sequence[Trial]) -> tuple[Section, ...]:
+def protocols(analysis: Analysis) -> tuple[Section, ...]:
     """Return the protocol chapter: one table per disorder."""
-    included = [trial for trial in trials if scope(trial).included]
     intro = (
         "One row per arm that received the drug. An empty field means that no source we could open states it; "
         "authors can be asked for exactly these. Sources of single design facts stand in each trial's record."
     )
     head = Section("protocols", "How it was done", (Paragraph((intro,)),))
-    return (head, *(_of(disorder, included) for disorder in CORE_DISORDERS))
+    return (head, *(_of(disorder, analysis.of(disorder)) for disorder in CORE_DISORDERS))
 
 
 def _of(disorder: Disorder, trials: Sequence[Trial]) -> Section:
-    own = [trial for trial in trials if trial.disorder is disorder]
-    rows = tuple(_row(trial, arm) for trial in own for arm in trial.design.arms if not arm.is_placebo)
+    rows = tuple(_row(trial, arm) for trial in trials for arm in trial.design.arms if not arm.is_placebo)
     name = DISORDER_NAMES[disorder]
     table = Table(f"protocols_{disorder.value.lower()}", f"Protocols: {name.lower()}", HEADERS, rows, numeric=(1, 5))
     return Section(f"protocols-{disorder.value.lower()}", name, (table,), level=2)

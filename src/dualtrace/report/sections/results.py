@@ -26,6 +26,10 @@ AXES = {
     "OR": "Odds ratio",
     "RR": "Risk ratio",
 }
+WEIGHT_HEADERS = (
+    "Trial", "Outcome", "n", "Effect or range", "Known", "Weight, numbers only", "Weight, all",
+    "Shift if left out (SE)",
+)  # fmt: skip
 SIDES = ("favours placebo", "favours D-cycloserine")
 
 
@@ -173,7 +177,6 @@ def summaries(synthesis: Synthesis, name: str) -> tuple[ForestSummary, ...]:
 
 
 def _weights(key: str, title: str, grouped: GroupedSynthesis) -> Table:
-    headers = ("Trial", "Outcome", "n", "Effect or range", "Known", "Weight, numbers only", "Weight, all", "Shift if left out (SE)")  # fmt: skip
     overall = grouped.overall
     frame = None if overall.information is None else overall.information.to_frame()
     rows: list[tuple[Line, ...]] = []
@@ -185,7 +188,7 @@ def _weights(key: str, title: str, grouped: GroupedSynthesis) -> Table:
     note = (
         "The last column is how far the mean of all information moves, in its standard errors, without the trial.",
     )
-    return Table(key, title, headers, tuple(rows), numeric=(2, 5, 6, 7), note=note)
+    return Table(key, title, WEIGHT_HEADERS, tuple(rows), numeric=(2, 5, 6, 7), note=note)
 
 
 def _shares(values: Iterable[object]) -> tuple[str, str, str]:
