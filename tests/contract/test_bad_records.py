@@ -105,7 +105,7 @@ def test_good_files_beside_a_bad_one_are_still_read(tmp_path: Path, good_record:
 
 
 def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a folder of trial files must exist; given .*nowhere"):
+    with pytest.raises(InputError, match=r"a folder of trial files must exist; given .*nowhere"):
         trial_files(tmp_path / "nowhere", with_shipped=True)
     with pytest.raises(InputError, match=r"holds no \.yaml file; write one file per trial"):
         trial_files(tmp_path, with_shipped=True)

@@ -112,7 +112,10 @@ def test_an_empty_cell_adds_half_to_all_four_and_only_then() -> None:
 
 def test_no_ratio_from_a_table_without_events(good_record: str) -> None:
     def change(content: dict[str, Any]) -> None:
-        content["outcomes"][1]["reported"][0] |= {"treatment": {"n": 20, "events": 0}, "reference": {"n": 20, "events": 0}}
+        content["outcomes"][1]["reported"][0] |= {
+            "treatment": {"n": 20, "events": 0},
+            "reference": {"n": 20, "events": 0},
+        }
 
     changed = trial(good_record, change)
     for ratio in (Metric.OR, Metric.RR):
@@ -127,10 +130,20 @@ def test_every_route_from_one_comparison_gives_one_effect(good_record: str) -> N
     d = 6 / sd
     t = d / sqrt(2 / 20)
     p = float(2 * stats.t.sf(t, 38))
-    g = value(with_report(good_record, kind="means", treatment={"n": 20, "mean": 40, "sd": 12}, reference={"n": 20, "mean": 46, "sd": 14}))
+    g = value(
+        with_report(
+            good_record,
+            kind="means",
+            treatment={"n": 20, "mean": 40, "sd": 12},
+            reference={"n": 20, "mean": 46, "sd": 14},
+        )
+    )
     se = {"n": 20, "mean": 40, "se": 12 / sqrt(20)}, {"n": 20, "mean": 46, "se": 14 / sqrt(20)}
     half = [stats.t.ppf(0.975, 19) * s / sqrt(20) for s in (12, 14)]
-    ci = {"n": 20, "mean": 40, "ci": [40 - half[0], 40 + half[0]]}, {"n": 20, "mean": 46, "ci": [46 - half[1], 46 + half[1]]}
+    ci = (
+        {"n": 20, "mean": 40, "ci": [40 - half[0], 40 + half[0]]},
+        {"n": 20, "mean": 46, "ci": [46 - half[1], 46 + half[1]]},
+    )
     routes = [
         with_report(good_record, kind="means", treatment=se[0], reference=se[1]),
         with_report(good_record, kind="means", treatment=ci[0], reference=ci[1]),
@@ -221,7 +234,13 @@ def test_missing_arm_sizes_are_shared_out_and_the_assumption_is_recorded(good_re
         for arm in content["design"]["arms"]:
             del arm["n_randomized"]
         content["outcomes"][0]["reported"] = [
-            {"kind": "verbal", "significance": "not_significant", "source": "paper", "where": "p 1", "obtained": "read"}
+            {
+                "kind": "verbal",
+                "significance": "not_significant",
+                "source": "paper",
+                "where": "p 1",
+                "obtained": "read",
+            }
         ]
 
     changed = trial(good_record, change)
@@ -237,7 +256,14 @@ def test_no_participants_reported_gives_a_reason_not_a_number(good_record: str) 
         for arm in content["design"]["arms"]:
             del arm["n_randomized"]
         content["outcomes"][0]["reported"] = [
-            {"kind": "smd", "value": 0.4, "favours": "treatment", "source": "paper", "where": "p 1", "obtained": "read"}
+            {
+                "kind": "smd",
+                "value": 0.4,
+                "favours": "treatment",
+                "source": "paper",
+                "where": "p 1",
+                "obtained": "read",
+            }
         ]
 
     changed = trial(good_record, change)

@@ -19,7 +19,7 @@ SETS = json.loads((FOLDER / "univariate.json").read_text(encoding="utf-8"))["set
 
 
 @pytest.mark.parametrize("name", STORED["profiles"])
-def test_reference_exact_rows_equal_metafor_profile_likelihood(name: str):
+def test_reference_exact_rows_equal_metafor_profile_likelihood(name: str) -> None:
     theirs = STORED["profiles"][name]
     mine = partial.fit(SETS[name]["yi"], SETS[name]["vi"])
     # metafor's rma.mv stops when the likelihood is flat to 1e-10: its τ² is good to 1e-5, its interval to 1e-8
@@ -30,7 +30,7 @@ def test_reference_exact_rows_equal_metafor_profile_likelihood(name: str):
 
 
 @pytest.mark.parametrize("theirs", STORED["censored"], ids=range(len(STORED["censored"])))
-def test_reference_interval_rows_equal_survreg(theirs: dict[str, Any]):
+def test_reference_interval_rows_equal_survreg(theirs: dict[str, Any]) -> None:
     exact = np.array(theirs["exact"])
     y = np.array(theirs["y"], dtype=float)
     lo, hi = np.array(theirs["lo"], dtype=float), np.array(theirs["hi"], dtype=float)
@@ -42,7 +42,7 @@ def test_reference_interval_rows_equal_survreg(theirs: dict[str, Any]):
     assert mine.ll == pytest.approx(theirs["ll"], abs=1e-9)
 
 
-def test_reference_holds_intervals_and_directions():
+def test_reference_holds_intervals_and_directions() -> None:
     kinds = np.sum([[sum(row is None for row in s["lo"]), sum(s["exact"])] for s in STORED["censored"]], axis=0)
     assert len(STORED["censored"]) >= 12
     assert (kinds > 0).all()

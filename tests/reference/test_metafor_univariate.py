@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
-from dualtrace.pooling.contract import Pooled
+from dualtrace.pooling.contract import Pooled, Tau2Method, TestName
 from dualtrace.pooling.robustness import leave_one_out
 from dualtrace.pooling.univariate import fit, predict
 
@@ -25,20 +26,20 @@ CASES = [
 ]
 
 
-def ours(name: str, method: Any, test: Any) -> Pooled:
+def ours(name: str, method: Tau2Method, test: TestName) -> Pooled:
     stored = SETS[name]
     names = np.atleast_1d(stored["names"]).tolist()
     return fit(stored["yi"], stored["vi"], X=stored["X"], names=names, method=method, test=test)
 
 
-def assert_close(mine: Any, theirs: Any, tolerance: float, size: Any = 0.0) -> None:
-    mine, theirs = np.atleast_1d(mine), np.atleast_1d(np.array(theirs, dtype=float))
-    allowed = tolerance * np.maximum(np.abs(theirs), size)
-    assert np.all(np.abs(mine - theirs) <= allowed), f"ours {mine}, metafor {theirs}"
+def assert_close(mine: ArrayLike, theirs: ArrayLike, tolerance: float, size: ArrayLike = 0.0) -> None:
+    ours_, theirs_ = (np.atleast_1d(np.array(values, dtype=float)) for values in (mine, theirs))
+    allowed = tolerance * np.maximum(np.abs(theirs_), size)
+    assert np.all(np.abs(ours_ - theirs_) <= allowed), f"ours {ours_}, metafor {theirs_}"
 
 
 @pytest.mark.parametrize(("name", "answer"), CASES)
-def test_reference_fit_equals_metafor(name: str, answer: dict[str, Any]):
+def test_reference_fit_equals_metafor(name: str, answer: dict[str, Any]) -> None:
     mine = ours(name, answer["method"], answer["test"])
     closed = answer["method"] in {"EE", "DL"}
     tolerance = 1e-8 if closed else 1e-6
@@ -66,7 +67,7 @@ def test_reference_fit_equals_metafor(name: str, answer: dict[str, Any]):
 
 
 @pytest.mark.parametrize(("name", "answer"), CASES)
-def test_reference_prediction_equals_metafor(name: str, answer: dict[str, Any]):
+def test_reference_prediction_equals_metafor(name: str, answer: dict[str, Any]) -> None:
     mine = ours(name, answer["method"], answer["test"])
     tolerance = 1e-8 if answer["method"] in {"EE", "DL"} else 1e-6
     found = predict(mine, SETS[name]["X"][0])
@@ -84,14 +85,14 @@ def test_reference_prediction_equals_metafor(name: str, answer: dict[str, Any]):
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_reference_q_profile_equals_metafor(name: str):
+def test_reference_q_profile_equals_metafor(name: str) -> None:
     mine = ours(name, "REML", "z")
     typical = float(np.median(SETS[name]["vi"]))
     assert_close([mine.tau2_ci_lb, mine.tau2_ci_ub], SETS[name]["tau2_ci"], 1e-6, size=typical)
 
 
 @pytest.mark.parametrize("stored", STORED["leave_one_out"], ids=lambda stored: f"{stored['set']}-{stored['test']}")
-def test_reference_leave_one_out_equals_metafor(stored: dict[str, Any]):
+def test_reference_leave_one_out_equals_metafor(stored: dict[str, Any]) -> None:
     rows = SETS[stored["set"]]
     mine = leave_one_out(rows["yi"], rows["vi"], test=stored["test"])
     for key in ("beta", "se", "ci_lb", "ci_ub"):
@@ -103,6 +104,6 @@ def test_reference_leave_one_out_equals_metafor(stored: dict[str, Any]):
         assert_close(getattr(mine, key), stored[key], 1e-6)
 
 
-def test_reference_holds_enough_fits():
+def test_reference_holds_enough_fits() -> None:
     assert len(SETS) >= 35
     assert len(CASES) >= 150

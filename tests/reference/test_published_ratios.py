@@ -53,11 +53,11 @@ def test_odds_ratios_come_out_of_the_records(
 
 def adverse_event_rows() -> list[tuple[str, float, float, float]]:
     cochrane = next(p for p in published_poolings() if p.id == "ori2015")
-    rows = []
-    for value in cochrane.trials:
-        if value.metric == "RR" and value.value is not None and value.ci is not None and value.trial is not None:
-            rows.append((value.trial, value.value, *value.ci))
-    return rows
+    return [
+        (value.trial, value.value, *value.ci)
+        for value in cochrane.trials
+        if value.metric == "RR" and value.value is not None and value.ci is not None and value.trial is not None
+    ]
 
 
 def test_cochrane_prints_six_adverse_event_ratios() -> None:
@@ -87,7 +87,9 @@ def _decimals(printed_number: float) -> int:
 
 
 @pytest.mark.parametrize("trial", ["kushner2007", "storch2007", "scheeringa2014"])
-def test_adverse_event_counts_in_the_trial_records_agree_with_cochrane(evidence: dict[str, Trial], trial: str) -> None:
+def test_adverse_event_counts_in_the_trial_records_agree_with_cochrane(
+    evidence: dict[str, Trial], trial: str
+) -> None:
     expected = {row[0]: row[1:] for row in adverse_event_rows()}[trial]
     found = printed(effect_of(evidence[trial], Estimand.ADVERSE_EVENT, Timepoint.POST, Metric.RR))
     assert found == pytest.approx(expected, abs=0.0051)

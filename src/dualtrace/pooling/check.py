@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 BIGGEST = 1e50
 """Effects and variances beyond this (or variances below its inverse) would overflow."""
 
+WIDEST = 1e14
+"""Ratio of largest to smallest variance beyond which double precision cannot weigh one row against another."""
+
 COLLINEAR = 1e-10
 """A design column whose part outside the others is smaller than this share of it adds nothing."""
 
@@ -97,7 +100,7 @@ def require_effects(y: Array, slab: tuple[str, ...], *, name: str = "yi") -> Non
 
 
 def require_variances(v: Array, slab: tuple[str, ...]) -> None:
-    """Positive finite sampling variances.
+    """Positive finite sampling variances of comparable size.
 
     Raises
     ------
@@ -110,6 +113,12 @@ def require_variances(v: Array, slab: tuple[str, ...]) -> None:
         raise FitError(
             f"vi, a sampling variance (squared standard error), must be positive and finite; given {v[i]:g} "
             f"in row {slab[i]}. Leave the row out or correct it."
+        )
+    if v.max() > WIDEST * v.min():
+        least, most = int(np.argmin(v)), int(np.argmax(v))
+        raise FitError(
+            f"Sampling variances must be in one unit; they range from {v[least]:g} in row {slab[least]} to "
+            f"{v[most]:g} in row {slab[most]}, too far apart to weigh against each other."
         )
 
 

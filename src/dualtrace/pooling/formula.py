@@ -105,6 +105,8 @@ def _parse(formula: str) -> SimpleFormula:
     from formulaic import Formula, SimpleFormula
     from formulaic.errors import FormulaicError
 
+    if not formula.strip(" ~"):
+        raise FormulaError(f"The formula {formula!r} cannot be read: it is empty; write 1 for an intercept alone.")
     try:
         parsed: Any = Formula(formula)
     except (FormulaicError, SyntaxError, ValueError, TypeError) as error:

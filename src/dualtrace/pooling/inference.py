@@ -82,7 +82,8 @@ def answer(sets: Data, T: Array, *, method: Tau2Method, test: TestName, level: f
     centred = sets._replace(y=sets.y - offset @ sets.basis.T)
     tau2 = np.zeros(sets.y.shape[0])
     several = np.flatnonzero(sets.k > sets.p)
-    tau2[several] = variance.estimate(centred.pick(several), method)
+    if several.size:
+        tau2[several] = variance.estimate(centred.pick(several), method)
     fit = wls(centred, tau2)
     fit = fit._replace(coef=fit.coef + offset)
     size = np.einsum("nk,nk->n", fit.weight, sets.y**2)

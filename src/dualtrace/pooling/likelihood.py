@@ -105,9 +105,8 @@ def inverse(matrix: Array) -> tuple[Array, Array]:
     """Inverse and log-determinant of positive definite matrices (n, p, p)."""
     if matrix.shape[-1] == 1:
         return 1.0 / matrix, np.log(matrix[:, 0, 0])
-    inverted: Array = np.linalg.inv(matrix)
-    log_det: Array = np.linalg.slogdet(matrix)[1]
-    return inverted, log_det
+    inverted = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    return inverted, np.asarray(np.linalg.slogdet(matrix)[1], dtype=np.float64)
 
 
 def wls(sets: Data, tau2: Array) -> Wls:

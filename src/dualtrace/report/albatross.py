@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, log10, sqrt
+from math import ceil, erfc, log10, sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal
-
-from scipy.special import ndtr, ndtri
 
 from dualtrace.report.canvas import Canvas, pitch, text_width, wrap
 from dualtrace.report.legend import Key, footnote, heading, legend
@@ -109,13 +108,13 @@ def contour_n(d: float, p: float) -> float:
     p
         Two-sided p-value, 0 < p < 1.
     """
-    z = float(ndtri(1.0 - p / 2.0))
+    z = NormalDist().inv_cdf(1.0 - p / 2.0)
     return 4.0 * z * z / (d * d)
 
 
 def contour_p(d: float, n: float) -> float:
     """Return the p-value on the contour of ``d`` at a total sample size: p = 2 Φ(-|d| sqrt(N)/2)."""
-    return 2.0 * float(ndtr(-abs(d) * sqrt(n) / 2.0))
+    return erfc(abs(d) * sqrt(n) / 2.0 / sqrt(2.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ def albatross(spec: AlbatrossSpec, *, width: Width = "wide") -> Figure:
     names = _contours(canvas, frame, spec, look=look)
     y = _axes(canvas, frame, spec, look=look)
     numbered = _points(canvas, frame, spec, look=look, taken=names)
-    y = legend(canvas, y + 0.08, tuple(_keys(spec, look)), look=look)
+    y = legend(canvas, y + 0.08, tuple(_keys(spec)), look=look)
     y = _numbers(canvas, y + 0.02, numbered, look=look)
     y = footnote(canvas, y + 0.02, spec.footnote, look=look)
     return canvas.finish(y + look.margin)
@@ -169,7 +168,8 @@ def _frame(spec: AlbatrossSpec, top: float, *, look: Sizes, narrow: bool) -> _Fr
     box = Box(look.margin + 0.42, top, look.width - look.margin - (0.06 if narrow else 0.2), top + height)
     most = max([2.4, *(-log10(point.p) + (0.35 if point.bound == "below" else 0.12) for point in spec.points)])
     sizes_n = [point.n for point in spec.points] or [10.0, 100.0]
-    return _Frame(box, min(most, 5.0), 0.7 * min(sizes_n), 1.08 * max(sizes_n) + 2.0)
+    low = 0.6 * min(sizes_n)
+    return _Frame(box, min(most, 5.0), low, max(1.08 * max(sizes_n) + 2.0, 5.0 * low))
 
 
 def _contours(canvas: Canvas, frame: _Frame, spec: AlbatrossSpec, *, look: Sizes) -> list[Box]:
@@ -233,7 +233,12 @@ def _n_axis(canvas: Canvas, frame: _Frame, *, look: Sizes) -> None:
             canvas.line([(box.left, edge), (box.right, edge)], color=GRID, width=0.6, z=1.1)
             canvas.text(box.left - 0.06, edge, str(n), size=look.small, color=MUTED, align="right")
     canvas.text(
-        look.margin + 0.02, (box.top + box.bottom) / 2, "patients compared (N)", size=look.small, align="center", upright=True
+        look.margin + 0.02,
+        (box.top + box.bottom) / 2,
+        "patients compared (N)",
+        size=look.small,
+        align="center",
+        upright=True,
     )
 
 
@@ -244,7 +249,9 @@ def _points(
     centres = [(frame.x(p.p, p.direction) if p.direction else frame.x(1.0, 1), frame.y(p.n)) for p in spec.points]
     ranges = [_range(canvas, frame, spec, point) for point in spec.points]
     for point, (x, y) in zip(spec.points, centres, strict=True):
-        group_symbol(canvas, x, y, index=spec.groups.index(point.group), radius=_RADIUS, hollow=point.bound != "exact")
+        group_symbol(
+            canvas, x, y, index=spec.groups.index(point.group), radius=_RADIUS, hollow=point.bound != "exact"
+        )
     placed = place(
         centres,
         full=[text_width(point.label, look.small) for point in spec.points],
@@ -295,7 +302,7 @@ def _range(canvas: Canvas, frame: _Frame, spec: AlbatrossSpec, point: AlbatrossP
     return Box(min(start, end), y - 0.03, max(start, end), y + 0.03)
 
 
-def _keys(spec: AlbatrossSpec, look: Sizes) -> Iterator[Key]:
+def _keys(spec: AlbatrossSpec) -> Iterator[Key]:
     for index, group in enumerate(spec.groups):
         yield Key(partial(_key_group, index), 0.12, group)
     if any(point.bound != "exact" for point in spec.points):

@@ -217,7 +217,15 @@ class Canvas:
         self._figure.add_artist(artist)
 
     def rectangle(
-        self, left: float, top: float, right: float, bottom: float, *, face: str | None, edge: str | None = None, z: float = 3
+        self,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        *,
+        face: str | None,
+        edge: str | None = None,
+        z: float = 3,
     ) -> None:
         """Draw a box."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], face=face, edge=edge, z=z)

@@ -109,7 +109,10 @@ def comparison(spec: ComparisonSpec, *, width: Width = "wide") -> Figure:
     for index, group in enumerate(spec.groups):
         y += 0.2 if index else 0.0
         y = panel(canvas, y, _panel(group, every), look=look, narrow=width == "narrow")
-    keys = (Key(partial(_key, "ours"), 0.34, "this synthesis, 95% CI"), Key(partial(_key, "published"), 0.34, _PUBLISHED))
+    keys = (
+        Key(partial(_key, "ours"), 0.34, "this synthesis, 95% CI"),
+        Key(partial(_key, "published"), 0.34, _PUBLISHED),
+    )
     y = legend(canvas, y + 0.08, keys, look=look)
     y = footnote(canvas, y + 0.02, spec.footnote, look=look)
     return canvas.finish(y + look.margin)
@@ -148,9 +151,9 @@ def _panel(group: ComparisonGroup, every: tuple[Row, ...]) -> Panel:
     known = [row.estimate for row in group.rows if row.estimate is not None]
     ends = [end for row in group.rows for end in (row.low, row.high) if end is not None]
     return Panel(
-        rows=_rows(group),
+        rows=(Row(label=group.title, bold=True), *_rows(group)),
         alike=every,
-        label_header=group.title,
+        label_header="Analysis",
         headers=("Trials", "Patients", "Estimate (95% CI)"),
         key=2,
         scale=group.scale,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING, Final
 
 from dualtrace.report.canvas import Canvas, pitch, text_width, wrap
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SIZE_CLASSES: Final = ((100, 0.09, "100 or more"), (50, 0.072, "50 to 99"), (0, 0.055, "fewer than 50"))
 _COLUMN: Final = {"wide": (0.42, 0.78), "narrow": (0.3, 0.5)}
 _PLURAL_GAP: Final = 0.03
+_INDENT: Final = 0.04
+_GAP: Final = 0.12  # inches on both sides of the patients' column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,24 +96,33 @@ class DirectionSpec:
         """Refuse rows that do not match the columns."""
         for row in self.rows:
             if len(row.cells) != len(self.columns):
-                raise ValueError(f"{row.label}: {len(self.columns)} columns need as many cells; given {len(row.cells)}")
+                raise ValueError(
+                    f"{row.label}: {len(self.columns)} columns need as many cells; given {len(row.cells)}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Places of one panel: its columns (indices), their width, and the labels left of them."""
+    """Places of one panel: its columns (indices) with the edges between them, and the labels left of them."""
 
     columns: tuple[int, ...]
-    left: float
-    width: float
+    edges: tuple[float, ...]
     label: float
 
     @property
+    def left(self) -> float:
+        return self.edges[0]
+
+    @property
     def right(self) -> float:
-        return self.left + self.width * len(self.columns)
+        return self.edges[-1]
+
+    @property
+    def narrowest(self) -> float:
+        return min(b - a for a, b in pairwise(self.edges))
 
     def x(self, place: int) -> float:
-        return self.left + self.width * (place + 0.5)
+        return (self.edges[place] + self.edges[place + 1]) / 2
 
 
 def direction(spec: DirectionSpec, *, width: Width = "wide") -> Figure:
@@ -119,7 +130,8 @@ def direction(spec: DirectionSpec, *, width: Width = "wide") -> Figure:
     look = sizes(width)
     canvas = Canvas(look.width)
     y = heading(canvas, look.margin, spec.title, look=look)
-    for index, grid in enumerate(_panels(spec, look=look, width=width)):
+    panels = [grid for grid in _panels(spec, look=look, width=width) if _shown(spec, grid)]
+    for index, grid in enumerate(panels):
         y = _panel(canvas, y + (0.2 if index else 0.0), spec, grid, look=look)
     y = legend(canvas, y + 0.1, tuple(_keys(spec)), look=look)
     y = footnote(canvas, y + 0.02, spec.footnote, look=look)
@@ -141,20 +153,21 @@ def _panels(spec: DirectionSpec, *, look: Sizes, width: Width) -> Iterator[_Grid
     """Share the columns among panels; a domain is split only when it alone is too wide."""
     least, most = _COLUMN[width]
     label = _label_width(spec, look=look)
-    left = look.margin + label
+    left = look.margin + _INDENT + label + _count_width(spec, look=look) + 2 * _GAP
     room = look.width - look.margin - left
-    chunks: list[tuple[list[int], float]] = []
+    fit = max(1, int(room / least))
+    panels: list[list[tuple[int, float]]] = [[]]  # column and the width it needs
     for domain, numbered in groupby(range(len(spec.columns)), key=lambda i: spec.columns[i].domain):
         every = list(numbered)
-        fit = max(1, int(room / least))
         for places in (every[i : i + fit] for i in range(0, len(every), fit)):
             needed = max(least, (_longest_piece(domain, look) + 0.1) / len(places))
-            if chunks and (len(chunks[-1][0]) + len(places)) * max(chunks[-1][1], needed) <= room:
-                chunks[-1] = ([*chunks[-1][0], *places], max(chunks[-1][1], needed))
-            else:
-                chunks.append((places, needed))
-    for places, needed in chunks:
-        yield _Grid(tuple(places), left, min(max(most, needed), room / len(places)), label)
+            if panels[-1] and sum(w for _, w in panels[-1]) + needed * len(places) > room:
+                panels.append([])
+            panels[-1].extend((place, needed) for place in places)
+    for panel in filter(None, panels):
+        spare = max(room - sum(w for _, w in panel), 0.0) / len(panel)
+        widths = [max(min(w + spare, most), w) for _, w in panel]
+        yield _Grid(tuple(place for place, _ in panel), tuple(accumulate(widths, initial=left)), label)
 
 
 def _longest_piece(domain: str, look: Sizes) -> float:
@@ -163,10 +176,13 @@ def _longest_piece(domain: str, look: Sizes) -> float:
 
 
 def _label_width(spec: DirectionSpec, *, look: Sizes) -> float:
-    wanted = max((text_width(row.label, look.base) for row in spec.rows), default=1.0) + 0.12
-    count = max((text_width(_count(row), look.small) for row in spec.rows), default=0.0) + 0.16
-    most = 2.6 if look.width > 5 else 1.35
-    return min(wanted, most) + max(count, 0.36)
+    wanted = max((text_width(row.label, look.base) for row in spec.rows), default=1.0)
+    return min(wanted + 0.01, 2.4 if look.width > 5 else 1.3)
+
+
+def _count_width(spec: DirectionSpec, *, look: Sizes) -> float:
+    widths = (text_width(_count(row), look.small) for row in spec.rows)
+    return max([text_width("N", look.small, True), *widths])
 
 
 def _count(row: DirectionRow) -> str:
@@ -176,11 +192,14 @@ def _count(row: DirectionRow) -> str:
 def _panel(canvas: Canvas, top: float, spec: DirectionSpec, grid: _Grid, *, look: Sizes) -> float:
     y = _header(canvas, top, spec, grid, look=look)
     start, shaded = y, False
-    rows = [row for row in spec.rows if any(row.cells[i] for i in grid.columns)]
-    for group, members in groupby(rows, key=lambda row: row.group):
+    for group, members in groupby(_shown(spec, grid), key=lambda row: row.group):
         y += 0.05 if y > start else 0.02
         y = canvas.lines_of_text(
-            look.margin, y, wrap(group, width=grid.right - look.margin, size=look.base, bold=True), size=look.base, bold=True
+            look.margin,
+            y,
+            wrap(group, width=grid.right - look.margin, size=look.base, bold=True),
+            size=look.base,
+            bold=True,
         )
         y, shaded = y + 0.01, False
         for row in members:
@@ -188,10 +207,14 @@ def _panel(canvas: Canvas, top: float, spec: DirectionSpec, grid: _Grid, *, look
             shaded = not shaded
     for place, index in enumerate(grid.columns[1:], 1):
         if spec.columns[index].domain != spec.columns[grid.columns[place - 1]].domain:
-            x = grid.left + place * grid.width
+            x = grid.edges[place]
             canvas.line([(x, top), (x, y)], color=RULE, width=0.7, z=1.5)
     canvas.line([(look.margin, y + 0.02), (grid.right, y + 0.02)], color=MUTED)
     return y + 0.03
+
+
+def _shown(spec: DirectionSpec, grid: _Grid) -> list[DirectionRow]:
+    return [row for row in spec.rows if any(row.cells[i] for i in grid.columns)]
 
 
 def _header(canvas: Canvas, top: float, spec: DirectionSpec, grid: _Grid, *, look: Sizes) -> float:
@@ -199,7 +222,7 @@ def _header(canvas: Canvas, top: float, spec: DirectionSpec, grid: _Grid, *, loo
     y = _domains(canvas, top, spec, grid, look=look) + 0.03
     names = [spec.columns[i].timepoint for i in grid.columns]
     widths = [text_width(name, look.small) for name in names]
-    upright = max(widths, default=0.0) > grid.width - 0.03
+    upright = max(widths, default=0.0) > grid.narrowest - 0.03
     height = max(widths, default=0.0) + 0.04 if upright else pitch(look.small)
     for place, name in enumerate(names):
         if upright:
@@ -208,7 +231,7 @@ def _header(canvas: Canvas, top: float, spec: DirectionSpec, grid: _Grid, *, loo
             canvas.text(grid.x(place), y + height / 2, name, size=look.small, color=MUTED, align="center")
     line = y + height - pitch(look.small) / 2
     canvas.text(look.margin, line, "Trial", size=look.small, color=MUTED, bold=True)
-    canvas.text(grid.left - 0.1, line, "N", size=look.small, color=MUTED, bold=True, align="right")
+    canvas.text(grid.left - _GAP, line, "N", size=look.small, color=MUTED, bold=True, align="right")
     canvas.line([(look.margin, y + height + 0.02), (grid.right, y + height + 0.02)], color=MUTED)
     return y + height + 0.03
 
@@ -217,7 +240,7 @@ def _domains(canvas: Canvas, top: float, spec: DirectionSpec, grid: _Grid, *, lo
     spans: list[tuple[float, float, tuple[str, ...]]] = []
     for domain, numbered in groupby(enumerate(grid.columns), key=lambda pair: spec.columns[pair[1]].domain):
         places = [place for place, _ in numbered]
-        left, right = grid.left + places[0] * grid.width, grid.left + (places[-1] + 1) * grid.width
+        left, right = grid.edges[places[0]], grid.edges[places[-1] + 1]
         spans.append((left, right, wrap(domain, width=right - left - 0.08, size=look.small, bold=True)))
     height = pitch(look.small) * max((len(lines) for _, _, lines in spans), default=1)
     for left, right, lines in spans:
@@ -228,14 +251,13 @@ def _domains(canvas: Canvas, top: float, spec: DirectionSpec, grid: _Grid, *, lo
 
 
 def _row(canvas: Canvas, y: float, row: DirectionRow, grid: _Grid, *, shaded: bool, look: Sizes) -> float:
-    room = grid.label - max(text_width(_count(row), look.small) + 0.16, 0.36)
-    lines = wrap(row.label, width=room, size=look.base)
+    lines = wrap(row.label, width=grid.label, size=look.base)
     height = max(len(lines) * pitch(look.base) + 0.02, 0.2)
     if shaded:
         canvas.rectangle(look.margin, y, grid.right, y + height, face=BAND, z=0.5)
     middle = y + height / 2
-    canvas.lines_of_text(look.margin + 0.04, middle - len(lines) * pitch(look.base) / 2, lines, size=look.base)
-    canvas.text(grid.left - 0.1, middle, _count(row), size=look.small, color=MUTED, align="right")
+    canvas.lines_of_text(look.margin + _INDENT, middle - len(lines) * pitch(look.base) / 2, lines, size=look.base)
+    canvas.text(grid.left - _GAP, middle, _count(row), size=look.small, color=MUTED, align="right")
     for place, index in enumerate(grid.columns):
         cell = row.cells[index]
         if cell is not None:

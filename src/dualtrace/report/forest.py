@@ -58,7 +58,9 @@ class ForestRow:
         if not self.low <= self.high:
             raise ValueError(f"{self.label}: low must not exceed high; given {self.low} and {self.high}")
         if (self.kind == "exact") != (self.estimate is not None):
-            raise ValueError(f"{self.label}: an estimate goes with kind 'exact' only; given {self.estimate} and {self.kind!r}")
+            raise ValueError(
+                f"{self.label}: an estimate goes with kind 'exact' only; given {self.estimate} and {self.kind!r}"
+            )
         if self.kind == "direction" and isfinite(self.low) == isfinite(self.high):
             raise ValueError(f"{self.label}: a direction has one infinite bound; given {self.low} and {self.high}")
 
@@ -103,7 +105,7 @@ class ForestSpec:
     left_label, right_label
         What the two sides mean, without arrows.
     label_header, column_headers
-        Titles of the columns; ``\\n`` breaks a line.
+        Titles of the columns; a newline breaks them.
     key_column
         Index of the column kept beside the label in the narrow variant.
     footnote
@@ -217,7 +219,9 @@ def _draw_row(row: ForestRow, heaviest: float, canvas: Canvas, scale: Scale, y: 
     elif row.estimate is None:
         left = scale.x(scale.null) + 0.07
         size = sizes("wide").small
-        canvas.rectangle(left - 0.03, y - 0.06, left + text_width(NO_NUMBER, size) + 0.03, y + 0.06, face=PAPER, z=1.8)
+        canvas.rectangle(
+            left - 0.03, y - 0.06, left + text_width(NO_NUMBER, size) + 0.03, y + 0.06, face=PAPER, z=1.8
+        )
         canvas.text(left, y, NO_NUMBER, size=size, color=MUTED)
     else:
         marks.interval(canvas, scale, y, row.low, row.high)

@@ -1,4 +1,4 @@
-"""The marks on a horizontal axis: estimate, interval, possible range, bare direction, pooled diamond, and the axis."""
+"""The marks on a horizontal axis (estimate, interval, possible range, direction, pooled diamond) and the axis."""
 
 from __future__ import annotations
 
@@ -87,17 +87,23 @@ def fading_arrow(canvas: Canvas, start: float, end: float, y: float, *, color: s
     tip = end - side * 0.6 * _HEAD
     places = [start + (tip - start) * (i + 1) / _FADE_STEPS for i in range(_FADE_STEPS)]
     shades = [mix(color, 1.0 - 0.72 * i / _FADE_STEPS) for i in range(_FADE_STEPS)]
-    for place, shade in zip(reversed(places), reversed(shades), strict=True):  # the longest and palest first: no seams
+    for place, shade in zip(
+        reversed(places), reversed(shades), strict=True
+    ):  # the longest and palest first: no seams
         canvas.rectangle(min(start, place), y - 0.018, max(start, place), y + 0.018, face=shade, z=3)
     canvas.line([(start, y - 0.05), (start, y + 0.05)], color=color, width=1.2, z=3.2)
     arrowhead(canvas, end, y, side=side, color=shades[-1], role="direction")
 
 
-def diamond(canvas: Canvas, scale: Scale, y: float, estimate: float, low: float, high: float, *, color: str = DRUG) -> None:
+def diamond(
+    canvas: Canvas, scale: Scale, y: float, estimate: float, low: float, high: float, *, color: str = DRUG
+) -> None:
     """Draw a pooled estimate: the points of the diamond are its confidence limits."""
     half = 0.075
     left, right, middle = scale.x(low), scale.x(high), scale.x(estimate)
-    canvas.polygon([(left, y), (middle, y - half), (right, y), (middle, y + half)], face=color, edge=color, width=0.6, z=4)
+    canvas.polygon(
+        [(left, y), (middle, y - half), (right, y), (middle, y + half)], face=color, edge=color, width=0.6, z=4
+    )
     if low < scale.low:
         arrowhead(canvas, scale.left, y, side=-1, color=color)
     if high > scale.high:
@@ -116,7 +122,9 @@ def prediction_bar(canvas: Canvas, scale: Scale, y: float, low: float, high: flo
 
 def grid(canvas: Canvas, scale: Scale, top: float, bottom: float, *, size: float) -> None:
     """Draw the light lines at the ticks and the line of no effect."""
-    lines = [[(scale.x(value), top), (scale.x(value), bottom)] for value, _ in scale.ticks(size) if value != scale.null]
+    lines = [
+        [(scale.x(value), top), (scale.x(value), bottom)] for value, _ in scale.ticks(size) if value != scale.null
+    ]
     canvas.segments(lines, colors=[GRID] * len(lines), width=0.6, z=1)
     if scale.covers(scale.null):
         canvas.line([(scale.x(scale.null), top), (scale.x(scale.null), bottom)], color=FAINT, width=0.9, z=1.5)

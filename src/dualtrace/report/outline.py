@@ -1,4 +1,4 @@
-"""Letters as outlines: measured, laid out and drawn from the same cached shapes, so that text is where it was planned.
+"""Letters as outlines: measured, laid out and drawn from the same cached shapes, so that text is where planned.
 
 The typeface ships with matplotlib; a character it lacks is drawn as its empty box.
 """
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.ft2font import FT2Font
+    from numpy.typing import NDArray
 
 _FACES: Final = {False: str(FONTS / "DejaVuSans.ttf"), True: str(FONTS / "DejaVuSans-Bold.ttf")}
 _GRID: Final = 1000.0  # type size at which outlines are read; large, so that rounding to 1/64 does not show
@@ -37,13 +38,24 @@ class Glyph:
         Its number in the typeface.
     advance
         From its origin to that of the next letter.
-    path
-        Outline, y upwards, origin on the baseline.
+    vertices, codes
+        Outline as matplotlib's paths hold it, (points, 2) and (points,); y upwards, origin on the baseline.
     """
 
     index: int
     advance: float
-    path: Path
+    vertices: NDArray[np.float64]
+    codes: NDArray[np.uint8]
+
+    @property
+    def path(self) -> Path:
+        """The outline as a matplotlib path."""
+        return Path(self.vertices, self.codes)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to draw, as for a space."""
+        return not len(self.vertices)
 
 
 @lru_cache(maxsize=256)
@@ -69,8 +81,12 @@ def glyph(character: str, bold: bool = False) -> Glyph:
     face = _face(bold)
     metrics = face.load_char(ord(character), flags=LoadFlags.NO_HINTING)
     vertices, codes = face.get_path()
-    path = Path(np.asarray(vertices, dtype=float).reshape(-1, 2) / _GRID, codes)
-    return Glyph(face.get_char_index(ord(character)), metrics.linearHoriAdvance / 65536.0 / _GRID, path)
+    return Glyph(
+        index=face.get_char_index(ord(character)),
+        advance=metrics.linearHoriAdvance / 65536.0 / _GRID,
+        vertices=np.asarray(vertices, dtype=np.float64).reshape(-1, 2) / _GRID,
+        codes=np.asarray(codes, dtype=np.uint8),
+    )
 
 
 @lru_cache(maxsize=16384)
@@ -102,8 +118,8 @@ def advance(text: str, bold: bool = False) -> float:
 @lru_cache(maxsize=4096)
 def outline(text: str, bold: bool = False) -> Path:
     """Return a line of text as one shape, in units of the type size."""
-    shapes = [(x, shape.path) for x, shape in letters(text, bold) if len(shape.path.vertices)]
+    shapes = [(x, shape) for x, shape in letters(text, bold) if not shape.is_blank]
     if not shapes:
         return Path(np.empty((0, 2)))
-    vertices = np.concatenate([path.vertices + (x, 0.0) for x, path in shapes])
-    return Path(vertices, np.concatenate([path.codes for _, path in shapes]))
+    vertices = np.concatenate([shape.vertices + np.array([x, 0.0]) for x, shape in shapes])
+    return Path(vertices, np.concatenate([shape.codes for _, shape in shapes]))

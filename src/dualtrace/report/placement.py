@@ -89,7 +89,9 @@ def place(
     answer: list[Placed | None] = [None] * len(points)
     for i in sorted(range(len(points)), key=lambda i: (_crowding(points, i), i)):
         for width, is_short, distances in ((full[i], False, _NEAR), (short[i], True, _NEAR + _FAR)):
-            found = _free(points[i], width=width, height=height, radius=radius, distances=distances, inside=inside, busy=busy)
+            found = _free(
+                points[i], width=width, height=height, radius=radius, distances=distances, inside=inside, busy=busy
+            )
             if found is not None:
                 box, distance = found
                 answer[i] = Placed(box, is_short, distance in _FAR)

@@ -5,9 +5,10 @@ The stock ones shape every string anew and, in SVG, write several times the byte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Final, final
 from xml.sax.saxutils import escape
 
+import numpy as np
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import to_hex
@@ -22,9 +23,19 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
     from matplotlib.transforms import Transform
     from matplotlib.typing import ColorType
+    from numpy.typing import NDArray
 
-_EM = 1000.0  # units of a letter's coordinates in the SVG, per type size
-_LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C", Path.CLOSEPOLY: "Z"}
+_EM: Final = 1000.0  # units of a letter's coordinates in the SVG, per type size
+_LETTERS: Final = {
+    int(code): letter
+    for code, letter in (
+        (Path.MOVETO, "M"),
+        (Path.LINETO, "L"),
+        (Path.CURVE3, "Q"),
+        (Path.CURVE4, "C"),
+        (Path.CLOSEPOLY, "Z"),
+    )
+}
 
 
 def _extent(text: str, properties: FontProperties, pixels_per_point: float) -> tuple[float, float, float]:
@@ -34,14 +45,30 @@ def _extent(text: str, properties: FontProperties, pixels_per_point: float) -> t
 
 @final
 class Raster(RendererAgg):
-    """Pixels, text from outlines."""
+    """Pixels, text from outlines.
+
+    Parameters
+    ----------
+    width, height
+        Of the sheet, in pixels.
+    dpi
+        Pixels per inch.
+    """
+
+    def __init__(self, width: int, height: int, dpi: float) -> None:
+        RendererAgg.__init__(self, width, height, dpi)  # type: ignore[no-untyped-call]  # matplotlib has no types here
+        self._scale = dpi / 72.0
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Return what was drawn, (height, width, 4)."""
+        return np.asarray(self.buffer_rgba())  # type: ignore[no-untyped-call]  # matplotlib has no types here
 
     def get_text_width_height_descent(
         self, s: str, prop: FontProperties, ismath: bool | str
     ) -> tuple[float, float, float]:
         """Return the extent of a line in pixels."""
         del ismath
-        return _extent(s, prop, self.points_to_pixels(1.0))
+        return _extent(s, prop, self._scale)
 
     def draw_text(
         self,
@@ -56,10 +83,11 @@ class Raster(RendererAgg):
     ) -> None:
         """Fill the outline of a line of text."""
         del ismath, mtext
-        size = self.points_to_pixels(prop.get_size_in_points())
+        size = prop.get_size_in_points() * self._scale
         place = Affine2D().scale(size).rotate_deg(angle).translate(x, self.height - y)
         gc.set_linewidth(0.0)
-        self.draw_path(gc, outline(s, is_bold(prop)), place, gc.get_rgb())
+        shape = outline(s, is_bold(prop))
+        self.draw_path(gc, shape, place, gc.get_rgb())  # type: ignore[no-untyped-call]  # matplotlib has no types here
 
 
 @final
@@ -85,7 +113,8 @@ class Vector(RendererBase):
             f"<{tag}>{escape(text)}</{tag}>\n" for tag, text in (("title", title), ("desc", description)) if text
         )
         head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}pt" height="{height}pt" viewBox="0 0 {width} {height}">\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}pt" height="{height}pt" '
+            f'viewBox="0 0 {width} {height}">\n'
         )
         shapes = "".join(f'<path id="{name}" d="{path}"/>\n' for name, path in self._glyphs.items())
         return f"{head}{words}<defs>\n{shapes}</defs>\n{''.join(self._parts)}</svg>\n"
@@ -110,7 +139,9 @@ class Vector(RendererBase):
         if gc.get_linewidth() > 0:
             style += f' stroke="{to_hex(gc.get_rgb())}" stroke-width="{_short(gc.get_linewidth())}"'
             _, dashes = gc.get_dashes()
-            style += f' stroke-dasharray="{" ".join(_short(d) for d in dashes)}"' if dashes is not None else ""
+            if dashes is not None:
+                lengths = np.asarray(dashes, dtype=np.float64).tolist()
+                style += f' stroke-dasharray="{" ".join(_short(length) for length in lengths)}"'
         self._parts.append(f'<path d="{_data(path.transformed(upright), 2)}"{style}/>\n')
 
     def draw_text(
@@ -130,7 +161,7 @@ class Vector(RendererBase):
         uses = "".join(
             f'<use href="#{self._name(shape, bold)}" x="{_short(_EM * place, 0)}"/>'
             for place, shape in letters(s, bold)
-            if len(shape.path.vertices)
+            if not shape.is_blank
         )
         turn = f"rotate({_short(-angle)})" if angle else ""
         place = f"translate({_short(x)} {_short(y)}){turn}scale({_short(size, 5)})"
@@ -152,6 +183,6 @@ def _short(value: float, digits: int = 2) -> str:
 def _data(path: Path, digits: int) -> str:
     pieces: list[str] = []
     for points, code in path.iter_segments(simplify=False, curves=True):
-        numbers: Any = () if code == Path.CLOSEPOLY else points
-        pieces.append(_LETTERS[code] + " ".join(_short(value, digits) for value in numbers))
+        numbers = [] if code == Path.CLOSEPOLY else np.asarray(points, dtype=np.float64).tolist()
+        pieces.append(_LETTERS[int(code)] + " ".join(_short(value, digits) for value in numbers))
     return "".join(pieces)

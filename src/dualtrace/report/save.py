@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-import numpy as np
 from PIL import Image
 
 from dualtrace.report.renderers import Raster, Vector
@@ -35,20 +34,28 @@ def png(figure: Figure, *, dpi: int = PNG_DPI) -> bytes:
     renderer = Raster(round(float(width) * dpi), round(float(height) * dpi), dpi)
     _draw(figure, renderer, dpi=dpi)
     stream = BytesIO()
-    image = Image.fromarray(np.asarray(renderer.buffer_rgba())).convert("RGB")
+    image = Image.fromarray(renderer.pixels()).convert("RGB")
     _indexed(image).save(stream, format="png", dpi=(dpi, dpi), compress_level=3)
     return stream.getvalue()
 
 
 def _indexed(image: Image.Image) -> Image.Image:
-    """Return the picture on a palette of its commonest colours: half the bytes and the time of full colour."""
-    counted = image.getcolors(maxcolors=1 << 20)
+    """Return the picture on a palette of its commonest colours: half the bytes and the time of full colour.
+
+    Pillow matches colours in steps of four, so it is given the lower ends of the steps and handed the true colours
+    afterwards: the paper stays white.
+    """
+    counted = cast("list[tuple[int, tuple[int, int, int]]] | None", image.getcolors(maxcolors=1 << 20))
     if counted is None:
         return image
-    palette = Image.new("P", (1, 1))
-    commonest = sorted(counted, reverse=True)[:256]
-    palette.putpalette([channel for _, color in commonest for channel in color])
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+    kept: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for _, color in sorted(counted, reverse=True):
+        kept.setdefault(tuple(channel & ~3 for channel in color), color)
+    steps = Image.new("P", (1, 1))
+    steps.putpalette([channel for step in list(kept)[:256] for channel in step])
+    flat = image.quantize(palette=steps, dither=Image.Dither.NONE)
+    flat.putpalette([channel for color in list(kept.values())[:256] for channel in color])
+    return flat
 
 
 def _draw(figure: Figure, renderer: RendererBase, *, dpi: float) -> None:

@@ -20,6 +20,10 @@ _RATIO_TICKS: tuple[tuple[float, ...], ...] = (
     (0.001, 0.01, 0.1, 0.5, 1, 2, 10, 100, 1000),
     (0.001, 0.01, 0.1, 1, 10, 100, 1000),
 )
+_FINE_RATIO_TICKS: tuple[tuple[float, ...], ...] = (
+    (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4),
+    (0.3, 0.4, 0.5, 0.7, 1, 1.4, 2, 3, 4),
+)
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 
@@ -75,7 +79,8 @@ class Scale:
 
     def _tick_sets(self) -> Iterable[tuple[tuple[float, str], ...]]:
         if self.kind == "log":
-            for values in _RATIO_TICKS:
+            fine = _FINE_RATIO_TICKS if self.high / self.low < 4 else ()
+            for values in (*fine, *_RATIO_TICKS):
                 yield tuple((value, f"{value:g}") for value in values)
             return
         for step in _STEPS:

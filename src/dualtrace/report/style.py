@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import matplotlib as mpl
 
@@ -30,12 +30,6 @@ ROW: Final = "#33414f"
 
 GROUP_COLORS: Final = ("#0072b2", "#c2571a", "#00805f", "#8d4a83", "#a07800", "#33414f", "#2f9fd0", "#7a1f1f")
 
-RC: Final[dict[str, Any]] = {
-    "path.simplify": False,
-    "path.snap": True,
-    "agg.path.chunksize": 0,
-    "figure.dpi": 100.0,
-}
 FONTS: Final = Path(mpl.get_data_path()) / "fonts" / "ttf"  # shipped with matplotlib, hence always there
 
 
@@ -66,7 +60,7 @@ SIZES: Final[dict[Width, Sizes]] = {
 
 def settings() -> AbstractContextManager[None]:
     """Return the context in which a figure is written; restores the caller's settings afterwards."""
-    return mpl.rc_context(RC)
+    return mpl.rc_context({"path.simplify": False, "path.snap": True, "agg.path.chunksize": 0, "figure.dpi": 100.0})
 
 
 def sizes(width: Width) -> Sizes:

@@ -35,14 +35,31 @@ def group_symbol(canvas: Canvas, x: float, y: float, *, index: int, radius: floa
 def _corners(kind: int, x: float, y: float, r: float) -> list[Point]:
     if kind == 41:
         a, b = 0.38 * r, 1.05 * r
-        arm = [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)]
+        arm = [
+            (-a, -b),
+            (a, -b),
+            (a, -a),
+            (b, -a),
+            (b, a),
+            (a, a),
+            (a, b),
+            (-a, b),
+            (-a, a),
+            (-b, a),
+            (-b, -a),
+            (-a, -a),
+        ]
         return [(x + dx, y + dy) for dx, dy in arm]
-    count, turn, grow = {4: (4, pi / 4, 1.2), 40: (4, 0.0, 1.25), 3: (3, 0.0, 1.3), 31: (3, pi, 1.3)}.get(kind, (kind, 0.0, 1.1))
+    count, turn, grow = {4: (4, pi / 4, 1.2), 40: (4, 0.0, 1.25), 3: (3, 0.0, 1.3), 31: (3, pi, 1.3)}.get(
+        kind, (kind, 0.0, 1.1)
+    )
     angles = (turn + 2 * pi * i / count for i in range(count))
     return [(x + grow * r * sin(a), y - grow * r * cos(a)) for a in angles]
 
 
-def direction_symbol(canvas: Canvas, x: float, y: float, *, direction: Direction, strength: Strength, radius: float) -> None:
+def direction_symbol(
+    canvas: Canvas, x: float, y: float, *, direction: Direction, strength: Strength, radius: float
+) -> None:
     """Draw an effect direction: up for the drug, down for placebo, both sideways for neither.
 
     Filled: statistically significant; hollow: not; pale inside: not stated.
@@ -54,7 +71,9 @@ def direction_symbol(canvas: Canvas, x: float, y: float, *, direction: Direction
         gap = 0.16 * r
         for side in (-1, 1):
             tip, back = x + side * 1.1 * r, x + side * gap
-            canvas.polygon([(tip, y), (back, y - 0.72 * r), (back, y + 0.72 * r)], face=face, edge=color, width=1.0, z=4)
+            canvas.polygon(
+                [(tip, y), (back, y - 0.72 * r), (back, y + 0.72 * r)], face=face, edge=color, width=1.0, z=4
+            )
         return
     up = 1 if direction == "drug" else -1
     corners = [(x, y - up * r), (x - r, y + up * 0.78 * r), (x + r, y + up * 0.78 * r)]

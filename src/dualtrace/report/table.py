@@ -117,7 +117,9 @@ def _columns(content: Panel, *, look: Sizes) -> _Columns:
     right = look.width - look.margin
     edges = [right - sum(w + _COLUMN_GAP for w in numbers[i + 1 :]) for i in range(count)]
     room = right - look.margin - sum(w + _COLUMN_GAP for w in numbers) - _LEAST_PLOT - _COLUMN_GAP
-    wanted = max([text_width(content.label_header, look.small, True), *(_wanted(row, look) for row in content.measured)])
+    wanted = max(
+        [text_width(content.label_header, look.small, True), *(_wanted(row, look) for row in content.measured)]
+    )
     label = min(max(min(wanted, _LABEL_RANGE[1]), _LABEL_RANGE[0]), max(room, _LABEL_RANGE[0]))
     left = look.margin + label + _COLUMN_GAP
     plot_right = right - sum(w + _COLUMN_GAP for w in numbers)
@@ -159,9 +161,7 @@ def _wide_header(canvas: Canvas, top: float, content: Panel, columns: _Columns, 
     headers = [header.split("\n") for header in content.headers]
     height = pitch(look.small) * max([1, *(len(lines) for lines in headers)])
     line = pitch(look.small)
-    canvas.text(
-        look.margin, top + height - line / 2, content.label_header, size=look.small, color=MUTED, bold=True
-    )
+    canvas.text(look.margin, top + height - line / 2, content.label_header, size=look.small, color=MUTED, bold=True)
     for lines, edge in zip(headers, columns.right_edges, strict=False):
         start = top + height - len(lines) * line
         canvas.lines_of_text(edge, start, lines, size=look.small, color=MUTED, bold=True, align="right")

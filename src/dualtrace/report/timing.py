@@ -184,7 +184,13 @@ def _body(canvas: Canvas, top: float, spec: TimingDoseSpec, sheet: _Sheet, *, lo
         canvas.line([(sheet.x(place), top), (sheet.x(place), y)], color=GRID, width=0.6, z=1)
     canvas.rectangle(sheet.session_left, top, sheet.session_left + sheet.session, y, face=mix(MUTED, 0.16), z=1.2)
     canvas.text(
-        sheet.session_left + sheet.session / 2, (top + y) / 2, "session", size=look.small, color=MUTED, align="center", upright=True
+        sheet.session_left + sheet.session / 2,
+        (top + y) / 2,
+        "session",
+        size=look.small,
+        color=MUTED,
+        align="center",
+        upright=True,
     )
     return y
 
@@ -252,11 +258,12 @@ def _keys(spec: TimingDoseSpec, largest: float) -> Iterator[Key]:
     for side, text in words:
         if side in used:
             yield Key(partial(_key, side, 0.065), 0.13, text)
-    for index, count in enumerate(_KEY_COUNTS):
-        radius = _radius(count, most=_most(spec), largest=largest)
-        yield Key(partial(_key, "neither", radius), 2 * radius, f"{count}{' patients' if index == 2 else ''}", 2 * radius)
     if any(minutes is None for _, minutes in spec.columns):
         yield Key(_key_unknown, 0.1, "minutes not stated")
+    for index, count in enumerate(_KEY_COUNTS):
+        radius = _radius(count, most=_most(spec), largest=largest)
+        meaning = f"{count} patients" if index == len(_KEY_COUNTS) - 1 else str(count)
+        yield Key(partial(_key, "neither", radius), 2 * radius, meaning, 2 * radius)
 
 
 def _key_unknown(canvas: Canvas, x: float, y: float) -> None:
@@ -266,5 +273,3 @@ def _key_unknown(canvas: Canvas, x: float, y: float) -> None:
 def _key(side: Side, radius: float, canvas: Canvas, x: float, y: float) -> None:
     face, edge = _FACES[side]
     canvas.disc(x + radius, y, radius, face=face, edge=edge, width=0.9)
-
-

@@ -11,7 +11,7 @@ from dualtrace.effects.effect import Effect, Information
 from dualtrace.effects.primary import DRUG
 from dualtrace.evidence.record import Estimand, Timepoint
 from dualtrace.report import albatross, direction, timing
-from dualtrace.report.document import Cite, Paragraph, Section
+from dualtrace.report.document import Block, Cite, Paragraph, Section
 from dualtrace.report.picture import picture
 from dualtrace.report.words import DISORDER_NAMES, participants
 
@@ -46,7 +46,7 @@ ALBATROSS = (
     "The albatross plot places each trial's severity report after treatment by its p-value and size; contours are "
     "standardised differences that give that p at that size. A report of “p below” or “p above” is drawn as a range."
 )
-PROTOCOLS = "Trials also differ in how the drug was given: dose, and minutes before or after the session, arm by arm."
+PROTOCOLS = "Trials also differ in how the drug was given: dose, and minutes before or after the session."
 AGREEMENT = 0.7
 """Share of outcomes that must agree for a cell to have a side (Boon & Thomson 2021)."""
 
@@ -56,34 +56,38 @@ def elsewhere(analysis: Analysis) -> Section:
     directions = _directions(analysis)
     points = _albatross(analysis)
     protocols = _protocols(analysis)
-    blocks = (
-        Paragraph((INTRODUCTION, " ", Cite("boon2021"))),
-        picture(
-            "direction",
-            ("Direction of every drug-against-placebo comparison. Upward triangles favour D-cycloserine.",),
-            direction.alt(directions),
-            lambda width: direction.direction(directions, width=width),
-        ),
-        Paragraph((ALBATROSS, " ", Cite("harrison2017"))),
-        picture(
-            "albatross",
-            ("Severity after treatment, any kind of report. Right of the middle favours D-cycloserine.",),
-            albatross.alt(points),
-            lambda width: albatross.albatross(points, width=width),
-        ),
-        Paragraph(
-            (
-                "Trials also differ in how the drug was given: dose, and minutes before or after the session, by trial arm.",
-            )
-        ),
-        picture(
-            "timing_dose",
-            ("Dose and time of every drug arm; colour is the side its trial's severity report favours.",),
-            timing.alt(protocols),
-            lambda width: timing.timing_dose(protocols, width=width),
-        ),
-    )
-    return Section("elsewhere", "Everything else that was reported", blocks)
+    blocks: list[Block] = []
+    if directions.rows:
+        blocks += [
+            Paragraph((INTRODUCTION, " ", Cite("boon2021"))),
+            picture(
+                "direction",
+                ("Direction of every drug-against-placebo comparison. Upward triangles favour D-cycloserine.",),
+                direction.alt(directions),
+                lambda width: direction.direction(directions, width=width),
+            ),
+        ]
+    if points.points:
+        blocks += [
+            Paragraph((ALBATROSS, " ", Cite("harrison2017"))),
+            picture(
+                "albatross",
+                ("Severity after treatment, any kind of report. Right of the middle favours D-cycloserine.",),
+                albatross.alt(points),
+                lambda width: albatross.albatross(points, width=width),
+            ),
+        ]
+    if protocols.points:
+        blocks += [
+            Paragraph((PROTOCOLS,)),
+            picture(
+                "timing_dose",
+                ("Dose and time of every drug arm; colour is the side its trial's severity report favours.",),
+                timing.alt(protocols),
+                lambda width: timing.timing_dose(protocols, width=width),
+            ),
+        ]
+    return Section("elsewhere", "Everything else that was reported", tuple(blocks))
 
 
 # --- effect directions -----------------------------------------------------------------------------------------
@@ -148,9 +152,13 @@ def _strength(effect: Effect) -> Strength:
 
 
 def _albatross(analysis: Analysis) -> albatross.AlbatrossSpec:
-    grouped = analysis.syntheses["severity_mixed", Timepoint.POST]
-    points = tuple(point for effect in grouped.overall.effects if (point := _point(effect)) is not None)
+    points = tuple(point for effect in _severity(analysis) if (point := _point(effect)) is not None)
     return albatross.AlbatrossSpec(title="Severity after treatment: p-value and size", points=points)
+
+
+def _severity(analysis: Analysis) -> tuple[Effect, ...]:
+    grouped = analysis.syntheses.get(("severity_mixed", Timepoint.POST))
+    return () if grouped is None else grouped.overall.effects
 
 
 def _point(effect: Effect) -> albatross.AlbatrossPoint | None:
@@ -182,7 +190,7 @@ def _sign(value: float) -> Literal[-1, 0, 1]:
 
 
 def _protocols(analysis: Analysis) -> timing.TimingDoseSpec:
-    sides = {e.trial: _side(e) for e in analysis.syntheses["severity_mixed", Timepoint.POST].overall.effects}
+    sides = {effect.trial: _side(effect) for effect in _severity(analysis)}
     points = [
         timing.TimingDosePoint(
             label=trial.label,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dualtrace.evidence.pooled import PooledResult, PublishedPooling
+    from dualtrace.pooling.synthesis import Synthesis
     from dualtrace.report.analysis import Analysis, Question
 
 STANDARDISED = ("SMD", "Hedges g", "Hedges' g", "g", "Cohen d", "d", "SMCC")
@@ -70,8 +71,14 @@ def _ours(question: Question, analysis: Analysis) -> Iterator[ComparisonRow]:
                     low=found.low,
                     high=found.high,
                     k=found.k,
+                    n=_behind(grouped.overall, found.k),
                     who="ours",
                 )
+
+
+def _behind(synthesis: Synthesis, k: int) -> int:
+    chosen = synthesis.effects if k == len(synthesis.effects) else [e for e in synthesis.effects if e.is_exact]
+    return round(sum(e.n_treatment + e.n_reference for e in chosen))
 
 
 def _theirs(pooling: PublishedPooling, when: str) -> Iterator[ComparisonRow]:

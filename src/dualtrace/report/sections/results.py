@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from math import exp, isfinite
+from math import exp, isfinite, log
 from typing import TYPE_CHECKING
 
-from dualtrace.evidence.record import Timepoint
+from dualtrace.evidence.record import Estimand, Timepoint
 from dualtrace.evidence.scope import CORE_DISORDERS
 from dualtrace.report.document import Block, Cite, Folded, Line, Paragraph, Picture, Section, Table
 from dualtrace.report.forest import ForestGroup, ForestRow, ForestSpec, ForestSummary, alt, forest
@@ -14,7 +14,7 @@ from dualtrace.report.sections import verdict
 from dualtrace.report.words import DISORDER_NAMES, OUTCOME_NAMES, TIMEPOINT_NAMES, count, estimate, interval, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from dualtrace.effects.effect import Effect
     from dualtrace.evidence.record import Disorder
@@ -94,14 +94,42 @@ def _forest(key: str, title: str, grouped: GroupedSynthesis) -> Picture:
         groups=groups,
         overall=summaries(grouped.overall, "All disorders"),
         scale="log" if metric.is_ratio else "linear",
-        axis_label=AXES[metric.value],
+        axis_label=axis(grouped.overall.effects[0]),
         left_label=SIDES[0],
         right_label=SIDES[1],
+        limits=limits(grouped.overall),
         column_headers=("n", f"{metric.value} (95% CI)", "weight"),
         key_column=1,
         footnote="Weights are shares of the information about the mean when all information is used.",
     )
     return picture(key, (f"{title}. ", caption(grouped.overall)), alt(spec), lambda width: forest(spec, width=width))
+
+
+def axis(effect: Effect) -> str:
+    """Return the axis label; the ratio of an unwanted event is that of being spared it."""
+    name = AXES[effect.metric.value]
+    if not effect.is_harm:
+        return name
+    return f"{name} of {'staying in treatment' if effect.estimand == Estimand.DROPOUT else 'no adverse event'}"
+
+
+def limits_of(syntheses: Sequence[Synthesis]) -> tuple[float, float]:
+    """Return one axis for several syntheses."""
+    found = [limits(synthesis) for synthesis in syntheses]
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+def limits(synthesis: Synthesis) -> tuple[float, float]:
+    """Return an axis on which trials can be told apart: their ranges, within ±3 SMD or ln 20.
+
+    Wider intervals, above all Knapp-Hartung intervals of two trials, are cut and get an arrow.
+    """
+    ratio = synthesis.effects[0].metric.is_ratio
+    widest = log(20) if ratio else 3.0
+    ends = [x for e in synthesis.effects for x in (*e.ci(), *((e.yi,) if e.yi is not None else ())) if isfinite(x)]
+    half = min(max([abs(end) for end in ends] + [0.8]) * 1.15, widest)
+    low = -half if min(ends) < -0.4 * half else -0.6 * half
+    return (exp(low), exp(half)) if ratio else (low, half)
 
 
 def caption(synthesis: Synthesis) -> str:
@@ -160,19 +188,24 @@ def share_of(effect: Effect, synthesis: Synthesis) -> float | None:
 
 def summaries(synthesis: Synthesis, name: str) -> tuple[ForestSummary, ...]:
     """Return the two pooled answers as diamonds."""
-    shown = exp if synthesis.effects[0].metric.is_ratio else float
+    exact, everything = verdict.answers(synthesis)
+    all_exact = synthesis.n_exact == len(synthesis.effects)
     found: list[ForestSummary] = []
-    fits = (("numbers only", synthesis.classical), ("all information", synthesis.everything))
-    for words, fit in fits:
-        if fit is None or not all(isfinite(float(x)) for x in (fit.ci_lb[0], fit.ci_ub[0])):
-            continue
-        value, low, high = (shown(float(x)) for x in (fit.beta[0], fit.ci_lb[0], fit.ci_ub[0]))
-        prediction = (shown(fit.pi_lb), shown(fit.pi_ub)) if isfinite(fit.pi_lb) and fit.k > 2 else None
-        columns = (f"k = {fit.k}", estimate(value, low, high), "")
-        label = f"{name}, {words}"
-        found.append(
-            ForestSummary(label=label, estimate=value, low=low, high=high, prediction=prediction, columns=columns)
-        )
+    for words, answer in (
+        ("numbers only", exact if synthesis.n_exact > 1 else None),
+        ("all information", everything if not all_exact or synthesis.n_exact == 1 else None),
+    ):
+        if answer is not None:
+            found.append(
+                ForestSummary(
+                    label=f"{name}, {words}",
+                    estimate=answer.value,
+                    low=answer.low,
+                    high=answer.high,
+                    prediction=answer.prediction,
+                    columns=(f"k = {answer.k}", str(answer), ""),
+                )
+            )
     return tuple(found)
 
 
@@ -221,6 +254,7 @@ def _disorder(disorder: Disorder, analysis: Analysis) -> Section:
         axis_label=AXES["SMD"],
         left_label=SIDES[0],
         right_label=SIDES[1],
+        limits=limits_of([synthesis for _, synthesis in own]) if own else None,
         column_headers=("n", "SMD (95% CI)", "weight"),
         key_column=1,
         footnote="Each trial's primary severity effect of any kind (differences, changes, slopes, growth models).",

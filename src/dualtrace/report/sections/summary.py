@@ -86,11 +86,12 @@ def conclusions(analysis: Analysis) -> tuple[Line, ...]:
 
 def limits(analysis: Analysis) -> tuple[Line, ...]:
     """Return what a reader may not conclude from this evidence."""
-    headline = analysis.syntheses[HEADLINE].overall
-    words = len(headline.effects) - headline.n_exact
+    headline = analysis.syntheses.get(HEADLINE)
+    found = () if headline is None else headline.overall.effects
+    words = sum(not effect.is_exact for effect in found)
     in_words = (
-        f"That the drug works, or does not, in any one disorder: {words} of the {len(headline.effects)} trials that "
-        "compare severity after treatment report it only in words, and most trials are small."
+        f"That the drug works, or does not, in any one disorder: {words} of the {len(found)} trials that compare "
+        "severity after treatment report it only in words, and most trials are small."
     )
     return (in_words,), (NO_BEST_PROTOCOL,), (NO_VERDICT,), (NOT_ADVICE,)
 
@@ -122,13 +123,20 @@ def _words_matter(analysis: Analysis) -> str:
 
 def _dual_effect(analysis: Analysis) -> str:
     found = [m.dual_effect for trial in analysis.trials for m in trial.moderators]
+    tried = [
+        f"{trial.label} ({CONTINGENT[moderator.dual_effect]})"
+        for trial in analysis.pooled
+        for moderator in trial.moderators
+        if moderator.moderator == "contingent_dosing"
+    ]
+    last = f" Dosing only after sessions that went well was tried in {listing(tried)}." if tried else ""
     return (
-        f"{found.count('supports')} moderator findings support it, {found.count('against')} speak against it, "
-        f"{found.count('mixed')} are mixed and {found.count('silent')} say nothing about it. The one trial that "
-        "randomised patients to dosing only after sessions with low end fear (Smits 2020) found no advantage."
+        f"Of {len(found)} moderator findings, {found.count('supports')} are in line with it, "
+        f"{found.count('against')} speak against it, and the others are mixed or silent.{last}"
     )
 
 
+CONTINGENT = {"supports": "helped", "against": "did not help", "mixed": "mixed", "silent": "not informative"}
 HEADERS = (
     "Disorder", "Trials", "Participants", "Doses", "Taken", "Severity after treatment",
     "All kinds of severity effect",

@@ -20,14 +20,18 @@ SMALL_EFFECT = 0.2
 """A standardised difference often called small (Cohen 1988); used only to word precision."""
 
 INFORMATION_SIZE = 400
-"""Participants under which GRADE's rule of thumb calls a continuous outcome imprecise."""
+"""Participants under which GRADE calls a mean imprecise (Cochrane Handbook, chapter 14)."""
+
+WIDEST_SMD = 6.0
+WIDEST_LOG_RATIO = 9.0
+"""Intervals wider than these are called "not determined": they hold every effect ever seen."""
 
 CERTAINTY_RULE = (
-    "Certainty starts high, because the trials are randomised, and falls one step for each of: fewer than "
-    "400 participants or an interval that holds both no effect and a small benefit (imprecision); a prediction "
-    "interval that reaches 0.2 on both sides of no effect (inconsistency); fewer than half of the trials with a "
-    "number (incomplete reporting). It is a rule a program can follow, not the judgement of a GRADE panel, and it "
-    "does not weigh risk of bias, which few of these trials let us judge."
+    "Certainty starts at moderate: the trials are randomised, but risk of bias can be judged in few of them. It falls "
+    "one step for each of: fewer than 400 participants, or an interval that holds both no effect and a small benefit "
+    "(imprecise); a prediction interval that reaches 0.2 on both sides of no effect (inconsistent); fewer than half "
+    "of the trials with a number (few numbers); effects of different kinds side by side (kinds mixed). It is a rule "
+    "that a program can follow, not the judgement of a GRADE panel."
 )
 
 
@@ -53,8 +57,8 @@ class Answer:
 
 
 def answer(fit: Pooled | PartialPooled | None, *, ratio: bool) -> Answer | None:
-    """Return the pooled answer of an intercept-only fit, None when there is none or it has no finite interval."""
-    if fit is None or not (isfinite(float(fit.ci_lb[0])) and isfinite(float(fit.ci_ub[0]))):
+    """Return the pooled answer of an intercept-only fit, None when its interval is open or says nothing."""
+    if fit is None or float(fit.ci_ub[0]) - float(fit.ci_lb[0]) > (WIDEST_LOG_RATIO if ratio else WIDEST_SMD):
         return None
     shown = exp if ratio else float
     prediction = (shown(fit.pi_lb), shown(fit.pi_ub)) if isfinite(fit.pi_lb) and fit.k > 2 else None
@@ -117,8 +121,10 @@ def certainty(synthesis: Synthesis) -> tuple[str, str]:
     if reach is not None and not best.ratio and reach[0] <= -SMALL_EFFECT and reach[1] >= SMALL_EFFECT:
         reasons.append("inconsistent")
     if synthesis.n_exact * 2 < len(synthesis.effects):
-        reasons.append("mostly words, few numbers")
-    return ("high", "moderate", "low", "very low")[len(reasons)], ", ".join(reasons)
+        reasons.append("few numbers")
+    if len({effect.estimand for effect in synthesis.effects}) > 1:
+        reasons.append("kinds mixed")
+    return ("moderate", "low", "very low")[min(len(reasons), 2)], ", ".join(reasons)
 
 
 def of_disorder(disorder: Disorder, analysis: Analysis) -> str:
@@ -126,7 +132,10 @@ def of_disorder(disorder: Disorder, analysis: Analysis) -> str:
     trials = analysis.of(disorder)
     name = DISORDER_NAMES[disorder].lower()
     parts = [f"{count(len(trials), 'trial')} with results treated {name}."]
-    for question, words in ((HEADLINE, "Severity after treatment"), (MIXED, "With every kind of severity effect")):
+    for question, words in (
+        (HEADLINE, "Severity after treatment"),
+        (MIXED, "Every kind of severity effect side by side (a mixture)"),
+    ):
         grouped = analysis.syntheses.get(question)
         synthesis = grouped.by_disorder.get(disorder) if grouped else None
         if synthesis is None:
