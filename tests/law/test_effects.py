@@ -107,7 +107,8 @@ def test_an_empty_cell_adds_half_to_all_four_and_only_then() -> None:
     full, empty = binary.two_by_two(3, 10, 2, 10), binary.two_by_two(0, 10, 2, 10)
     assert full.continuity_corrected() == full
     corrected = empty.continuity_corrected()
-    assert (corrected.events1, corrected.n1, corrected.events2, corrected.n2) == (0.5, 11, 2.5, 11)
+    cells = (corrected.events1, corrected.n1, corrected.events2, corrected.n2)
+    assert [float(x) for x in cells] == [0.5, 11, 2.5, 11]
 
 
 def test_no_ratio_from_a_table_without_events(good_record: str) -> None:

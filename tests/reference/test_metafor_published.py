@@ -25,7 +25,7 @@ def ours(name: str, method: Tau2Method) -> Pooled:
 
 def assert_printed(found: ArrayLike, *printed: float, digits: int = 4) -> None:
     difference = np.abs(np.array(found, dtype=float) - np.array(printed))
-    assert np.all(difference <= 0.5000001 * 10.0**-digits), f"found {found}, printed {printed}"
+    assert np.all(difference <= 0.5000001 * 10.0**-digits), f"found {found!r}, printed {printed}"
 
 
 def test_reference_raudenbush_1985_teacher_expectancy() -> None:

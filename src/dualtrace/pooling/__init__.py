@@ -1,7 +1,18 @@
-"""Effects with their variances -> pooled answers.
+"""Effects to pooled answers: arrays in :func:`fit` and ``partial``, labelled effects in :func:`synthesise`."""
 
-``univariate.fit`` pools exact effects, ``partial.fit`` pools exact effects, intervals and directions;
-``groups.subgroups`` and ``robustness.leave_one_out`` repeat the first by group and without each row;
-``formula.design`` turns a moderator formula into a design matrix. The numerical core (``likelihood``, ``search``,
-``tau2``, ``inference``; ``interval``, ``coarse``, ``profile``) is batched over data sets and knows no labels.
-"""
+from dualtrace.pooling.synthesis import (
+    GroupedSynthesis as GroupedSynthesis,
+)
+from dualtrace.pooling.synthesis import (
+    Synthesis as Synthesis,
+)
+from dualtrace.pooling.synthesis import (
+    by_disorder as by_disorder,
+)
+from dualtrace.pooling.synthesis import (
+    regress as regress,
+)
+from dualtrace.pooling.synthesis import (
+    synthesise as synthesise,
+)
+from dualtrace.pooling.univariate import fit as fit

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, erfc, log10, sqrt
+from math import ceil, erfc, hypot, log, log10, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 Bound = Literal["exact", "below", "above"]
 _TICKS_P: Final = (0.05, 0.001, 0.01, 0.0001, 0.2, 0.5)  # in order of importance
-_TICKS_N: Final = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 1000, 2000)
+_TICKS_N: Final = (5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 1000, 2000)
 _RADIUS: Final = 0.05
 _STUB: Final = 0.26
+_SHARES: Final = (0.0, 0.3, -0.3, 0.6, -0.6, 0.15, -0.15, 0.45, -0.45, 0.75, -0.75)  # of a range, from p = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ def contour_p(d: float, n: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Places: p to x on a logarithmic axis running out from the middle, N to y on a square-root axis."""
+    """Places: p to x on a logarithmic axis running out from the middle, N to y on a logarithmic one."""
 
     box: Box
     most: float  # largest -log10 p
@@ -131,7 +132,7 @@ class _Frame:
         return middle + side * half * min(-log10(p), self.most) / self.most
 
     def y(self, n: float) -> float:
-        share = (sqrt(n) - sqrt(self.low_n)) / (sqrt(self.high_n) - sqrt(self.low_n))
+        share = log(n / self.low_n) / log(self.high_n / self.low_n)
         return self.box.bottom - share * (self.box.bottom - self.box.top)
 
 
@@ -141,9 +142,10 @@ def albatross(spec: AlbatrossSpec, *, width: Width = "wide") -> Figure:
     canvas = Canvas(look.width)
     top = heading(canvas, look.margin, spec.title, look=look) + 0.16
     frame = _frame(spec, top, look=look, narrow=width == "narrow")
-    names = _contours(canvas, frame, spec, look=look)
+    centres = _centres(frame, spec)
+    names = _contours(canvas, frame, spec, look=look, centres=centres)
     y = _axes(canvas, frame, spec, look=look)
-    numbered = _points(canvas, frame, spec, look=look, taken=names)
+    numbered = _points(canvas, frame, spec, centres, look=look, taken=names)
     y = legend(canvas, y + 0.08, tuple(_keys(spec)), look=look)
     y = _numbers(canvas, y + 0.02, numbered, look=look)
     y = footnote(canvas, y + 0.02, spec.footnote, look=look)
@@ -168,19 +170,39 @@ def _frame(spec: AlbatrossSpec, top: float, *, look: Sizes, narrow: bool) -> _Fr
     box = Box(look.margin + 0.42, top, look.width - look.margin - (0.06 if narrow else 0.2), top + height)
     most = max([2.4, *(-log10(point.p) + (0.35 if point.bound == "below" else 0.12) for point in spec.points)])
     sizes_n = [point.n for point in spec.points] or [10.0, 100.0]
-    low = 0.6 * min(sizes_n)
-    return _Frame(box, min(most, 5.0), low, max(1.08 * max(sizes_n) + 2.0, 5.0 * low))
+    low = 0.75 * min(sizes_n)
+    return _Frame(box, min(most, 5.0), low, max(1.15 * max(sizes_n), 5.0 * low))
 
 
-def _contours(canvas: Canvas, frame: _Frame, spec: AlbatrossSpec, *, look: Sizes) -> list[Box]:
-    """Draw the curves; write each value where its curve leaves the plot, if there is room; return those places."""
-    names: list[Box] = []
+def _centres(frame: _Frame, spec: AlbatrossSpec) -> tuple[Point, ...]:
+    """Return the places of the symbols; where no side is known any on the range will do: a free one is taken."""
+    centres = [(frame.x(point.p, point.direction), frame.y(point.n)) for point in spec.points]
+    fixed = [centre for centre, point in zip(centres, spec.points, strict=True) if point.direction]
+    for i, point in enumerate(spec.points):
+        if point.direction == 0:
+            half = frame.x(point.p, 1) - frame.x(1.0, 1)
+            options = [(frame.x(1.0, 1) + share * half, centres[i][1]) for share in _SHARES]
+            centres[i] = next((o for o in options if _is_free(o, fixed)), options[0])
+            fixed.append(centres[i])
+    return tuple(centres)
+
+
+def _is_free(place: Point, others: Sequence[Point]) -> bool:
+    return all(hypot(place[0] - x, place[1] - y) > 2.6 * _RADIUS for x, y in others)
+
+
+def _contours(
+    canvas: Canvas, frame: _Frame, spec: AlbatrossSpec, *, look: Sizes, centres: Sequence[Point]
+) -> list[Box]:
+    """Draw the curves; write each value where its curve leaves the plot, if there is room; return what is taken."""
+    reach = 1.3 * _RADIUS
+    names = [Box(x - reach, y - reach, x + reach, y + reach) for x, y in centres]
     limit = 10.0**-frame.most
     for d in spec.contours:
         last = min(frame.high_n, contour_n(d, limit))
         if last <= frame.low_n:
             continue
-        counts = [frame.low_n + (last - frame.low_n) * (i / 60) ** 2 for i in range(61)]
+        counts = [frame.low_n * (last / frame.low_n) ** (i / 60) for i in range(61)]
         for side in (-1, 1):
             curve = [(frame.x(contour_p(d, n), side), frame.y(n)) for n in counts]
             canvas.line(curve, color=mix(MUTED, 0.6), width=0.8, dashes=(4.0, 2.2), z=1.7)
@@ -243,10 +265,15 @@ def _n_axis(canvas: Canvas, frame: _Frame, *, look: Sizes) -> None:
 
 
 def _points(
-    canvas: Canvas, frame: _Frame, spec: AlbatrossSpec, *, look: Sizes, taken: Sequence[Box]
+    canvas: Canvas,
+    frame: _Frame,
+    spec: AlbatrossSpec,
+    centres: Sequence[Point],
+    *,
+    look: Sizes,
+    taken: Sequence[Box],
 ) -> tuple[tuple[int, str], ...]:
     """Draw the trials with their labels; return those that got a number only."""
-    centres = [(frame.x(p.p, p.direction) if p.direction else frame.x(1.0, 1), frame.y(p.n)) for p in spec.points]
     ranges = [_range(canvas, frame, spec, point) for point in spec.points]
     for point, (x, y) in zip(spec.points, centres, strict=True):
         group_symbol(

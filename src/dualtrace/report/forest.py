@@ -252,7 +252,7 @@ def _keys(spec: ForestSpec) -> Iterable[Key]:
     if "interval" in kinds:
         yield Key(_key_range, 0.34, "size not reported: only known to lie in this range")
     if "direction" in kinds:
-        yield Key(_key_direction, 0.34, "only the direction is known")
+        yield Key(_key_direction, 0.34, "only known to lie beyond the tick")
     if spec.summaries:
         yield Key(_key_diamond, 0.26, "pooled, 95% CI")
     if any(s.prediction for s in spec.summaries):

@@ -32,7 +32,8 @@ _FACES: Final[dict[Side, tuple[str, str]]] = {
 _LARGEST: Final = {"wide": 0.19, "narrow": 0.13}
 _SMALLEST: Final = 0.028
 _AIR: Final = 0.015
-_KEY_COUNTS: Final = (20, 80, 200)
+_KEY_COUNTS: Final = (20, 100)
+_LEAST_SCALE: Final = 150  # patients of the largest bubble, unless a trial has more
 _UNKNOWN: Final = "?"
 _AXIS: Final = "time of the capsule: minutes before the session starts or after it ends"
 
@@ -158,7 +159,7 @@ def _radius(n: int | None, *, most: int, largest: float) -> float:
 
 
 def _most(spec: TimingDoseSpec) -> int:
-    return max([_KEY_COUNTS[-1], *(point.n or 0 for point in spec.points)])
+    return max([_LEAST_SCALE, *(point.n or 0 for point in spec.points)])
 
 
 def _body(canvas: Canvas, top: float, spec: TimingDoseSpec, sheet: _Sheet, *, look: Sizes, largest: float) -> float:

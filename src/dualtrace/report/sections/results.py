@@ -80,6 +80,13 @@ def _question(question: Question, grouped: GroupedSynthesis) -> Section:
 
 
 def _forest(key: str, title: str, grouped: GroupedSynthesis) -> Picture:
+    spec = forest_spec(title, grouped)
+    text: Line = (f"{title}. ", caption(grouped.overall))
+    return picture(key, text, alt(spec), lambda width: forest(spec, width=width))
+
+
+def forest_spec(title: str, grouped: GroupedSynthesis) -> ForestSpec:
+    """Return the forest plot of one question, by disorder and overall."""
     groups = tuple(
         ForestGroup(
             title=DISORDER_NAMES[disorder],
@@ -89,7 +96,7 @@ def _forest(key: str, title: str, grouped: GroupedSynthesis) -> Picture:
         for disorder, synthesis in grouped.by_disorder.items()
     )
     metric = grouped.overall.effects[0].metric
-    spec = ForestSpec(
+    return ForestSpec(
         title=title,
         groups=groups,
         overall=summaries(grouped.overall, "All disorders"),
@@ -102,7 +109,6 @@ def _forest(key: str, title: str, grouped: GroupedSynthesis) -> Picture:
         key_column=1,
         footnote="Weights are shares of the information about the mean when all information is used.",
     )
-    return picture(key, (f"{title}. ", caption(grouped.overall)), alt(spec), lambda width: forest(spec, width=width))
 
 
 def axis(effect: Effect) -> str:

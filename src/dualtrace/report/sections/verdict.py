@@ -27,11 +27,11 @@ WIDEST_LOG_RATIO = 9.0
 """Intervals wider than these are called "not determined": they hold every effect ever seen."""
 
 CERTAINTY_RULE = (
-    "Certainty starts at moderate: the trials are randomised, but risk of bias can be judged in few of them. It falls "
-    "one step for each of: fewer than 400 participants, or an interval that holds both no effect and a small benefit "
-    "(imprecise); a prediction interval that reaches 0.2 on both sides of no effect (inconsistent); fewer than half "
-    "of the trials with a number (few numbers); effects of different kinds side by side (kinds mixed). It is a rule "
-    "that a program can follow, not the judgement of a GRADE panel."
+    "Certainty starts at moderate: the trials are randomised, but risk of bias can be judged in few of them. It "
+    "falls one step for each of: fewer than 400 participants, or an interval that holds both no effect and a small "
+    "benefit (imprecise); a prediction interval that reaches 0.2 on both sides of no effect (inconsistent); fewer "
+    "than half of the trials with a number (few numbers); effects of different kinds side by side (kinds mixed). It "
+    "is a rule that a program can follow, not the judgement of a GRADE panel."
 )
 
 

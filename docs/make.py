@@ -1,0 +1,40 @@
+"""Write what the documentation shows but does not say itself: the README's figure, its words, and the schema.
+
+python docs/make.py
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dualtrace.evidence.load import load
+from dualtrace.evidence.schema import write_schema
+from dualtrace.report.analysis import HEADLINE, analyse
+from dualtrace.report.forest import ForestSpec, alt, forest
+from dualtrace.report.save import save
+from dualtrace.report.sections.results import forest_spec, question_title
+
+ROOT = Path(__file__).parents[1]
+FIGURE = ROOT / "docs" / "figures" / "forest_severity_post.png"
+
+
+def headline() -> ForestSpec:
+    """Return the README's figure: severity after treatment, the shipped evidence."""
+    return forest_spec(question_title(HEADLINE), analyse(load()).syntheses[HEADLINE])
+
+
+def main() -> None:
+    """Write the figure, the README's words for it, and the schema."""
+    spec = headline()
+    save(forest(spec), FIGURE)
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    words = re.sub(r"[\[\]]", "", alt(spec))
+    text = re.sub(r"!\[[^]]*\]\(docs/figures", lambda _: f"![{words}](docs/figures", text)
+    readme.write_text(text, encoding="utf-8")
+    write_schema()
+
+
+if __name__ == "__main__":
+    main()
