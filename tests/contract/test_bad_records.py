@@ -41,6 +41,7 @@ SPOILED = [
     ("kind: means", "kind: meens", r"input tag 'meens' found using 'kind' does not match any of the expected tags"),
     ("id: remission_post", "id: lsas_post", r"every outcome id must be unique; repeated: lsas_post"),
     ("  paper: {kind: full_text, url: \"https://example.org/good2024\"}", "  paper: {kind: full_text}", r"a source needs a url or a document"),
+    ("https://example.org/good2024", "javascript:alert(1)", r"url: string should match pattern.*Given 'javascript:alert\(1\)'"),
     ("year: 2024\n", "year: 2024\nyear: 2025\n", r"bad\.yaml:5: year: the key stands twice\. Keep one of them"),
 ]  # fmt: skip
 

@@ -16,6 +16,9 @@ class Frozen(BaseModel):
 Text = Annotated[str, StringConstraints(min_length=1)]
 """A string that says something."""
 
+Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+"""An address that a reader can open."""
+
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 """Identifier: lower-case letters, digits and underscores."""
 

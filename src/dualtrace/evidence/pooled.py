@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dualtrace.evidence.frozen import Frozen, Key, Text
+from dualtrace.evidence.frozen import Frozen, Key, Text, Url
 from dualtrace.evidence.statistic import ArmCount, Interval, P
 
 
@@ -32,7 +32,7 @@ class PooledResult(Frozen):
     z: float | None = None
     d: float | None = None
     grade: Text | None = None
-    url: Text
+    url: Url
     note: Text | None = None
 
 
@@ -49,7 +49,7 @@ class TrialValue(Frozen):
     value: float | None = None
     ci: Interval | None = None
     positive_favours: Literal["treatment", "reference"] | None = None
-    url: Text
+    url: Url
     note: Text | None = None
 
 
@@ -58,7 +58,7 @@ class PooledModerator(Frozen):
 
     moderator: Key
     finding: Text
-    url: Text
+    url: Url
 
 
 class PublishedPooling(Frozen):

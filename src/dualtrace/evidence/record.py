@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dualtrace.evidence.frozen import Frozen, Key, Span, Text
+from dualtrace.evidence.frozen import Frozen, Key, Span, Text, Url
 from dualtrace.evidence.statistic import AnyReport, P
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Source(Frozen):
         "page",
         "simulated",
     ]
-    url: Text | None = None
+    url: Url | None = None
     document: Key | None = None  # entry of references.yaml, for a review that serves many trials
     note: Text | None = None
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from dualtrace.evidence.frozen import Frozen, Text
+from dualtrace.evidence.frozen import Frozen, Text, Url
 
 
 class Reference(Frozen):
@@ -16,7 +16,7 @@ class Reference(Frozen):
     year: Annotated[int, Field(ge=1800, le=2100)] | None = None
     doi: Annotated[str, Field(pattern=r"^10\.\d{4,}/\S+$")] | None = None
     pmid: Annotated[str, Field(pattern=r"^\d{5,9}$")] | None = None
-    url: Text | None = None
+    url: Url | None = None
 
     @model_validator(mode="after")
     def _can_be_opened(self) -> Reference:

@@ -63,7 +63,7 @@ def document(trials: Sequence[Trial], *, progress: Callable[[str], None] = lambd
         progress(name)
         parts.extend(build())
     sections = tuple(parts)
-    colophon = f"Made by dualtrace {version('dualtrace')} from {len(analysis.trials)} records. {summary.NOT_ADVICE}"
+    colophon = f"Made by dualtrace {version('dualtrace')} from {len(analysis.trials)} records."
     return Document(TITLE, SUBTITLE, sections, _entries(sections, trials), colophon)
 
 
