@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualtrace.pooling.likelihood import Array, Flags
+    from dualtrace.pooling.profile import Interval
 
 ZERO = 1e-9
 """A direction of the coefficients smaller than this is none."""
@@ -217,10 +218,8 @@ def _fit(rows: Rows, level: float) -> PartialPooled:
     tau2 = float(best.tau2[0])
     variance = tau2_interval(sets, best, level)
     lr, pval = coefficient_tests(sets, best)
-    low, high = np.nan, np.nan
-    if p == 1 and k > 1 and (rows.X == 1.0).all():
-        half = float(special.ndtri(0.5 * (1.0 + level)) * np.sqrt(se[0, 0] ** 2 + tau2))
-        low, high = float(best.beta[0, 0]) - half, float(best.beta[0, 0]) + half
+    mean_only = p == 1 and k > 1 and bool((rows.X == 1.0).all())
+    low, high = _prediction_interval(best, ends, level) if mean_only else (np.nan, np.nan)
     return PartialPooled(
         names=rows.names,
         beta=best.beta[0] / scale,
@@ -244,6 +243,18 @@ def _fit(rows: Rows, level: float) -> PartialPooled:
         influence=_influence(rows, sets, best, se[0], scale),
         notes=_notes(rows, ends.low[0], ends.high[0]),
     )
+
+
+def _prediction_interval(best: Peak, ends: Interval, level: float) -> tuple[float, float]:
+    """Interval for the true effect of a new row.
+
+    Each side reaches √(d² + z²τ²) from the mean, d being how far the profile interval of the mean reaches on
+    that side: as for a normal interval, but as lopsided as the likelihood, and never inside the interval of the mean.
+    """
+    mean, z = float(best.beta[0, 0]), float(special.ndtri(0.5 * (1.0 + level)))
+    spread = z**2 * float(best.tau2[0])
+    below, above = mean - float(ends.low[0, 0]), float(ends.high[0, 0]) - mean
+    return mean - float(np.sqrt(below**2 + spread)), mean + float(np.sqrt(above**2 + spread))
 
 
 def _notes(rows: Rows, low: Array, high: Array) -> tuple[str, ...]:

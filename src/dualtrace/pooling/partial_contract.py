@@ -63,7 +63,7 @@ class PartialPooled:
         Between-row variance, its standard error (NaN on the boundary), profile-likelihood interval; NaN when
         one row was given.
     pi_lb, pi_ub
-        Normal interval for the true effect of a new row; NaN for regressions.
+        Interval for the true effect of a new row, as lopsided as the interval of the mean; NaN for regressions.
     ll
         Log-likelihood.
     k, p, level

@@ -148,10 +148,7 @@ def _label(found: Answer, given: Problem, method: Tau2Method, test: TestName, le
     joint = omnibus(c, given.tested)
     notes = _notes(found, k, test)
     used: TestName = test if (test == "t" and k > 1) or np.isfinite(c.df[0]) else "z"
-    low, high = np.nan, np.nan
-    if p == 1 and given.intercept == 0 and method != "EE":
-        half = _quantile(float(c.df[0]), level) * np.sqrt(c.vb[0, 0, 0] + h.tau2[0])
-        low, high = c.beta[0, 0] - half, c.beta[0, 0] + half
+    low, high = _prediction_interval(found, given, method, level)
     return Pooled(
         names=given.names,
         beta=c.beta[0],
@@ -173,8 +170,8 @@ def _label(found: Answer, given: Problem, method: Tau2Method, test: TestName, le
         QM=float(joint.QM[0]),
         QM_df=len(given.tested),
         QMp=float(joint.QMp[0]),
-        pi_lb=float(low),
-        pi_ub=float(high),
+        pi_lb=low,
+        pi_ub=high,
         ll=float(found.ll[0]),
         k=k,
         p=p,
@@ -186,6 +183,15 @@ def _label(found: Answer, given: Problem, method: Tau2Method, test: TestName, le
         weights=found.weights[0],
         notes=notes,
     )
+
+
+def _prediction_interval(found: Answer, given: Problem, method: Tau2Method, level: float) -> tuple[float, float]:
+    """Interval for the true effect of a new row; undefined for regressions and equal effects."""
+    h, c = found.heterogeneity, found.coefficients
+    if given.X.shape[1] > 1 or given.intercept != 0 or method == "EE":
+        return np.nan, np.nan
+    half = _quantile(float(c.df[0]), level) * np.sqrt(c.vb[0, 0, 0] + h.tau2[0])
+    return float(c.beta[0, 0] - half), float(c.beta[0, 0] + half)
 
 
 def _notes(found: Answer, k: int, test: TestName) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ HEADERS = (
 def protocols(analysis: Analysis) -> tuple[Section, ...]:
     """Return the protocol chapter: one table per disorder."""
     intro = (
-        "One row per arm that received the drug. An empty field means that no source we could open states it; "
+        "One row per active arm. An empty field means that no source we could open states it; "
         "authors can be asked for exactly these. Sources of single design facts stand in each trial's record."
     )
     head = Section("protocols", "How it was done", (Paragraph((intro,)),))

@@ -7,7 +7,7 @@ from math import exp, isfinite
 from typing import TYPE_CHECKING
 
 from dualtrace.report.analysis import HEADLINE, MIXED
-from dualtrace.report.words import DISORDER_NAMES, count, estimate, interval, number
+from dualtrace.report.words import DISORDER_NAMES, count, estimate, number
 
 if TYPE_CHECKING:
     from dualtrace.evidence.record import Disorder
@@ -89,7 +89,9 @@ def sentence(synthesis: Synthesis) -> str:
         parts.append(f"That is {meaning(exact)}.")
     last = everything or exact
     if last is not None and last.prediction is not None:
-        parts.append(f"The true effect in a new, similar trial could lie between {interval(*last.prediction)}.")
+        parts.append(
+            f"The true effect in a new, similar trial could lie between {number(last.prediction[0])} and {number(last.prediction[1])}."
+        )
     return " ".join(parts) or "Nothing reported determines a pooled answer."
 
 
