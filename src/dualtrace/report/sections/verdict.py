@@ -89,9 +89,8 @@ def sentence(synthesis: Synthesis) -> str:
         parts.append(f"That is {meaning(exact)}.")
     last = everything or exact
     if last is not None and last.prediction is not None:
-        parts.append(
-            f"The true effect in a new, similar trial could lie between {number(last.prediction[0])} and {number(last.prediction[1])}."
-        )
+        low, high = (number(end) for end in last.prediction)
+        parts.append(f"The true effect in a new, similar trial could lie between {low} and {high}.")
     return " ".join(parts) or "Nothing reported determines a pooled answer."
 
 
