@@ -214,6 +214,26 @@ def test_words_become_the_interval_of_z_they_imply(
     assert found.information is information
 
 
+def test_words_are_read_at_the_level_the_source_states(good_record: str) -> None:
+    found = with_report(good_record, kind="verbal", significance="not_significant", significance_level=0.025)
+    assert isinstance(found, Effect)
+    assert found.upper / found.se == pytest.approx(stats.norm.ppf(1 - 0.0125), abs=1e-9)
+    assert "0.025" in found.steps[2]
+
+
+def test_a_count_stands_for_a_trial_without_severity_only_where_that_is_asked_for(evidence: dict[str, Trial]) -> None:
+    severity = {e.trial for e in between_arms(evidence.values(), outcome="severity_mixed").effects}
+    benefit = between_arms(evidence.values(), outcome="benefit_mixed")
+    assert severity < {e.trial for e in benefit.effects}
+    assert {e.metric for e in benefit.effects} == {Metric.SMD}
+    counted = {e.trial: e for e in benefit.effects}["hofmann2013"]
+    odds = {e.trial: e for e in between_arms(evidence.values(), outcome="response").effects}["hofmann2013"]
+    assert counted.yi is not None
+    assert odds.yi is not None
+    assert counted.yi == pytest.approx(odds.yi * sqrt(3) / np.pi)
+    assert counted.vi == pytest.approx(odds.vi * 3 / np.pi**2)
+
+
 def test_words_that_determine_nothing_give_no_effect(good_record: str) -> None:
     for report in (
         {"kind": "verbal", "significance": "significant"},

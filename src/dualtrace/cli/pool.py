@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -130,6 +131,8 @@ def _as_dict(grouped: GroupedSynthesis) -> dict[str, Any]:
         "left_out": [{"trial": x.trial, "reason": x.reason} for x in selection.left_out],
         "overall": one(grouped.overall),
         "by_disorder": {d.value: one(s) for d, s in grouped.by_disorder.items()},
+        "between_exact": None if grouped.between_exact is None else asdict(grouped.between_exact),
+        "between_all": None if grouped.between_all is None else asdict(grouped.between_all),
     }
 
 
@@ -161,4 +164,7 @@ def _as_text(grouped: GroupedSynthesis, outcome: str, timepoint: str) -> str:
             f"{fit.beta[0]:.2f} ({fit.ci_lb[0]:.2f} to {fit.ci_ub[0]:.2f})" if fit else "; ".join(synthesis.refused)
         )
         lines.append(f"  {disorder.value}: k = {len(synthesis.effects)}, {synthesis.n_exact} exact: {answer}")
+    for words, test in (("exact effects", grouped.between_exact), ("all information", grouped.between_all)):
+        if test is not None:
+            lines.append(f"Do disorders differ? {words}: {test}")
     return "\n".join(lines)

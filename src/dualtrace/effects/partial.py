@@ -64,15 +64,15 @@ def z_interval(report: Reported) -> tuple[float, float, str] | None:
     """
     if report.p is not None and 0 < report.p.value < 1:
         return _from_p(report.p, report.favours)
+    level = report.significance_level or CONVENTIONAL_LEVEL
+    critical = critical_z(level)
     if report.significance is Significance.SIGNIFICANT:
-        critical = critical_z(CONVENTIONAL_LEVEL)
         if report.favours in (None, Favours.NEITHER):
             return None
-        reading = f'"significant" without a number is read as p < {CONVENTIONAL_LEVEL:g}: |z| > {critical:.2f}'
+        reading = f'"significant" without a number is read as p < {level:g}: |z| > {critical:.2f}'
         return *_signed(critical, inf, report.favours), reading
     if report.significance is Significance.NOT_SIGNIFICANT:
-        critical = critical_z(CONVENTIONAL_LEVEL)
-        reading = f'"no significant difference" is read as p > {CONVENTIONAL_LEVEL:g}: |z| < {critical:.2f}'
+        reading = f'"no significant difference" is read as p > {level:g}: |z| < {critical:.2f}'
         return *_small(critical, report.favours), reading
     if report.favours in (Favours.TREATMENT, Favours.REFERENCE):
         return *_signed(0.0, inf, report.favours), f"only a direction was reported: favours {report.favours}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from dualtrace.effects.binary import d_from_log_odds_ratio
 from dualtrace.effects.combine import combine_shared_reference
 from dualtrace.effects.convert import convert
 from dualtrace.effects.effect import Effect, Metric, NoEffect
@@ -32,8 +33,13 @@ OUTCOMES: dict[str, tuple[Estimand, ...]] = {
     "adverse_event": (Estimand.ADVERSE_EVENT,),
     "dropout": (Estimand.DROPOUT,),
     "severity_mixed": SEVERITY,
+    "benefit_mixed": (*SEVERITY, Estimand.RESPONSE, Estimand.REMISSION),
 }
-"""Named sets of estimands; ``severity_mixed`` is the only one that mixes, and says so in its name."""
+"""Named sets of estimands.
+
+The two that mix say so in their names: ``severity_mixed`` puts every kind of severity effect side by side,
+``benefit_mixed`` takes response or remission, turned into an SMD, where no severity is reported.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,8 @@ def every_comparison(trial: Trial, *, ratio: Metric = Metric.OR) -> tuple[Effect
 
 
 def _of_trial(trial: Trial, outcome: str, when: Timepoint, ratio: Metric) -> Effect | NoEffect:
+    if outcome == "benefit_mixed":
+        return _benefit(trial, when)
     outcomes = primary_outcomes(trial, when, OUTCOMES[outcome])
     if not outcomes:
         return NoEffect(trial.id, "", f"no {outcome.replace('_', ' ')} reported at {when.value}")
@@ -120,6 +128,26 @@ def _of_trial(trial: Trial, outcome: str, when: Timepoint, ratio: Metric) -> Eff
         first = converted[0]
         return first if isinstance(first, NoEffect) else NoEffect(trial.id, "", "no effect")
     return _one(found, outcomes)
+
+
+def _benefit(trial: Trial, when: Timepoint) -> Effect | NoEffect:
+    """Severity where it is reported, else response, else remission as an SMD."""
+    for outcome in ("severity_mixed", "response", "remission"):
+        found = _of_trial(trial, outcome, when, Metric.OR)
+        if isinstance(found, Effect):
+            return found if found.metric is Metric.SMD else as_smd(found)
+    return NoEffect(trial.id, "", f"no severity, response or remission reported at {when.value}")
+
+
+def as_smd(effect: Effect) -> Effect:
+    """Return an odds ratio as a standardised mean difference, d = ln OR · √3/π, bounds alike (Chinn 2000)."""
+    if effect.metric is not Metric.OR:
+        raise ValueError(f"{effect.name}: only an odds ratio becomes an SMD; given {effect.metric}")
+    vi = d_from_log_odds_ratio(0.0, effect.vi)[1]
+    yi = None if effect.yi is None else d_from_log_odds_ratio(effect.yi, effect.vi)[0]
+    lower, upper = (d_from_log_odds_ratio(bound, effect.vi)[0] for bound in (effect.lower, effect.upper))
+    step = "d = ln OR · √3/π: a count as a standardised difference"
+    return replace(effect, metric=Metric.SMD, yi=yi, vi=vi, lower=lower, upper=upper, steps=(*effect.steps, step))
 
 
 def _one(found: Sequence[Effect], outcomes: Sequence[Outcome]) -> Effect:

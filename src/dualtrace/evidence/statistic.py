@@ -114,6 +114,7 @@ class Reported(Frozen):
     obtained: Obtained
     favours: Favours | None = None
     significance: Significance | None = None
+    significance_level: Annotated[float, Field(gt=0, lt=1)] | None = None  # the level the source judged at
     p: P | None = None
     note: Text | None = None
 

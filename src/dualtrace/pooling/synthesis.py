@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import chdtrc
 
 from dualtrace.errors import FitError
 from dualtrace.pooling import partial, univariate
 from dualtrace.pooling.formula import design
+from dualtrace.pooling.groups import Between, subgroups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from dualtrace.effects.select import Selection
     from dualtrace.evidence.record import Disorder
     from dualtrace.pooling.contract import Pooled, Tau2Method, TestName
+    from dualtrace.pooling.likelihood import Array
     from dualtrace.pooling.partial_contract import Comparison, PartialPooled
 
 
@@ -62,11 +65,23 @@ class Synthesis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupedSynthesis:
-    """A selection pooled overall and by disorder."""
+    """A selection pooled overall and by disorder.
+
+    Attributes
+    ----------
+    selection, overall, by_disorder
+        What was pooled, and the answers.
+    between_exact
+        Test that disorders have one mean, exact effects, τ² separate (Q between); None when it cannot be made.
+    between_all
+        The same from all information: likelihood-ratio test of a mean per disorder, τ² common.
+    """
 
     selection: Selection
     overall: Synthesis
     by_disorder: Mapping[Disorder, Synthesis]
+    between_exact: Between | None
+    between_all: Between | None
 
 
 def synthesise(
@@ -119,7 +134,32 @@ def by_disorder(
         selection=selection,
         overall=synthesise(selection.effects, method=method, test=test, level=level),
         by_disorder={d: synthesise(e, method=method, test=test, level=level) for d, e in groups.items()},
+        between_exact=_between_exact(selection.exact, method),
+        between_all=_between_all(selection.effects),
     )
+
+
+def _between_exact(effects: Sequence[Effect], method: Tau2Method) -> Between | None:
+    disorders = [effect.disorder.value for effect in effects]
+    if len(set(disorders)) < 2:
+        return None
+    return subgroups([e.yi for e in effects], [e.vi for e in effects], disorders, method=method).between
+
+
+def _between_all(effects: tuple[Effect, ...]) -> Between | None:
+    disorders = sorted({effect.disorder for effect in effects})
+    if len(disorders) < 2 or len(effects) <= len(disorders):
+        return None
+    indicators = np.array([[float(effect.disorder is disorder) for disorder in disorders] for effect in effects])
+    yi, vi, lo, hi = _arrays(effects)
+    try:
+        one = partial.fit(yi, vi, lo=lo, hi=hi)
+        each = partial.fit(yi, vi, lo=lo, hi=hi, X=indicators)
+    except FitError:  # a disorder whose reports all point one way has no finite mean: nothing to test
+        return None
+    lr = max(2 * (each.ll - one.ll), 0.0)
+    df = len(disorders) - 1
+    return Between(lr, df, float(chdtrc(df, lr)))
 
 
 def regress(
@@ -158,9 +198,14 @@ def regress(
 
 
 def _compare(effects: tuple[Effect, ...], level: float) -> Comparison:
+    yi, vi, lo, hi = _arrays(effects)
+    return partial.compare(yi, vi, lo=lo, hi=hi, slab=[e.label for e in effects], level=level)
+
+
+def _arrays(effects: Sequence[Effect]) -> tuple[Array, Array, Array, Array]:
+    """Return estimates, variances and bounds; NaN where there is none."""
     yi = np.array([np.nan if e.yi is None else e.yi for e in effects])
     known = np.isfinite(yi)
     lo = np.where(known, np.nan, [e.lower for e in effects])
     hi = np.where(known, np.nan, [e.upper for e in effects])
-    vi = [e.vi for e in effects]
-    return partial.compare(yi, vi, lo=lo, hi=hi, slab=[e.label for e in effects], level=level)
+    return yi, np.array([e.vi for e in effects]), lo, hi

@@ -28,6 +28,7 @@ MAIN: tuple[Question, ...] = (
     ("severity_mixed", Timepoint.POST),
     ("severity_mixed", Timepoint.MID),
     ("severity_mixed", Timepoint.FOLLOWUP),
+    ("benefit_mixed", Timepoint.POST),
     ("response", Timepoint.POST),
     ("response", Timepoint.FOLLOWUP),
     ("remission", Timepoint.POST),

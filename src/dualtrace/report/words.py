@@ -46,6 +46,7 @@ OUTCOME_NAMES = {
     "adverse_event": "Adverse events",
     "dropout": "Drop-out",
     "severity_mixed": "Severity, kinds of effect mixed",
+    "benefit_mixed": "Any benefit, kinds of effect mixed",
 }
 
 MINUS = "−"

@@ -33,6 +33,21 @@ WEIGHT_HEADERS = (
 SIDES = ("favours placebo", "favours D-cycloserine")
 
 
+_NOT_ONE_QUANTITY = (
+    "They do not estimate the same quantity; read this plot as a check on direction, not as a size of effect."
+)
+MIXTURES = {
+    "severity_mixed": (
+        "A mixture: differences at one time point, changes, slopes, growth-model effects and group-by-time tests "
+        f"stand side by side. {_NOT_ONE_QUANTITY}"
+    ),
+    "benefit_mixed": (
+        "A mixture that leaves out the fewest trials: any kind of severity effect, else response or remission turned "
+        f"into a standardised difference. {_NOT_ONE_QUANTITY}"
+    ),
+}
+
+
 def results(analysis: Analysis) -> tuple[Section, ...]:
     """Return the chapter of forest plots."""
     intro = (
@@ -63,16 +78,9 @@ def _question(question: Question, grouped: GroupedSynthesis) -> Section:
     outcome, timepoint = question
     title = question_title(question)
     key = f"forest_{outcome}_{timepoint.value}"
-    blocks: list[Block] = []
-    if grouped.selection.mixed:
-        text = (
-            "A mixture: differences at one time point, changes, slopes, growth-model effects and group-by-time "
-            "tests stand side by side. They do not estimate the same quantity; read this plot as a check on "
-            "direction, not as a size of effect."
-        )
-        blocks.append(Paragraph((text,)))
+    blocks: list[Block] = [Paragraph((MIXTURES[outcome],))] if outcome in MIXTURES else []
     blocks += [
-        Paragraph((verdict.sentence(grouped.overall),)),
+        Paragraph((f"{verdict.sentence(grouped.overall)}{verdict.disorders_differ(grouped)}",)),
         _forest(key, title, grouped),
         Folded("Numbers behind the plot, and each trial's weight", (_weights(key, title, grouped),), on_paper=False),
     ]

@@ -7,13 +7,13 @@ from math import exp, isfinite
 from typing import TYPE_CHECKING
 
 from dualtrace.report.analysis import HEADLINE, MIXED
-from dualtrace.report.words import DISORDER_NAMES, count, estimate, number
+from dualtrace.report.words import DISORDER_NAMES, count, estimate, number, p_text
 
 if TYPE_CHECKING:
     from dualtrace.evidence.record import Disorder
     from dualtrace.pooling.contract import Pooled
     from dualtrace.pooling.partial_contract import PartialPooled
-    from dualtrace.pooling.synthesis import Synthesis
+    from dualtrace.pooling.synthesis import GroupedSynthesis, Synthesis
     from dualtrace.report.analysis import Analysis
 
 SMALL_EFFECT = 0.2
@@ -92,6 +92,15 @@ def sentence(synthesis: Synthesis) -> str:
         low, high = (number(end) for end in last.prediction)
         parts.append(f"The true effect in a new, similar trial could lie between {low} and {high}.")
     return " ".join(parts) or "Nothing reported determines a pooled answer."
+
+
+def disorders_differ(grouped: GroupedSynthesis) -> str:
+    """Return whether disorders differ by all information, as a sentence; empty when there is no test."""
+    test = grouped.between_all
+    if test is None:
+        return ""
+    found = "differ" if test.p < 0.05 else "are not shown to differ"
+    return f" Disorders {found} (likelihood-ratio χ²({test.df}) = {test.Q:.2f}, {p_text(test.p)})."
 
 
 def meaning(found: Answer) -> str:
