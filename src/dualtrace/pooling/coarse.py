@@ -21,7 +21,12 @@ from dualtrace.pooling.search import maximise
 SETTLED = 1e-8
 """Expected gain in log-likelihood below which one more Newton step reaches rounding error."""
 
-MAX_STEPS = 500
+MAX_STEPS = 200
+
+MAX_CUTS = 60
+
+FLAT = 1e-12
+"""Share of the largest possible curvature below which the likelihood counts as flat."""
 
 
 class Coarse(NamedTuple):
@@ -141,8 +146,7 @@ def curvature(weight: Array, X: Array) -> Array:
 def settle(sets: Coarse, tau2: Array, *, held: Flags, at: Array) -> tuple[Array, Terms]:
     """Maximise over β at fixed τ²; coefficients ``held`` stay at their value in ``at``.
 
-    The log-likelihood is concave in β, and no row curves more than 1/q. A Newton step that does not raise it is
-    replaced by the step of that bound, which always does (it is the EM step), so every iteration climbs.
+    The log-likelihood is smooth and concave in β, so Newton's method with a line search finds the maximum.
 
     Returns
     -------
@@ -151,31 +155,44 @@ def settle(sets: Coarse, tau2: Array, *, held: Flags, at: Array) -> tuple[Array,
     """
     beta = _start(sets, tau2, held, at)
     now = terms(sets, beta, tau2)
-    active: Ints = np.arange(tau2.size)
-    if held.all():
-        return beta, now
+    active: Ints = np.arange(0 if held.all() else tau2.size)
     for _ in range(MAX_STEPS):
+        if not active.size:
+            break
         here, t = sets.pick(active), tau2[active]
         current = Terms(*(part[active] for part in now))
-        gradient = np.where(held[active], 0.0, current.mu @ sets.X)
-        step, gain = _newton(here, current, t, gradient, held[active])
-        moved = beta[active] + step
-        new = terms(here, moved, t)
-        worse = ~(new.value.sum(-1) >= current.value.sum(-1)) & (gain > SETTLED)
-        if worse.any():
-            some = active[worse]
-            bound = _solve(_bound(sets.pick(some), tau2[some]), gradient[worse], held[some])
-            moved[worse] = beta[some] + bound
-            again = terms(sets.pick(some), moved[worse], tau2[some])
-            for part, repaired in zip(new, again, strict=True):
-                part[worse] = repaired
+        step, gain = _newton(here, current, t, held[active])
+        moved, new = _climb(here, t, beta[active], step, current.value.sum(-1), gain)
         beta[active] = moved
         for part, fresh in zip(now, new, strict=True):
             part[active] = fresh
-        active = active[(gain > SETTLED) | worse]
-        if not active.size:
-            break
+        active = active[gain > SETTLED]
     return beta, now
+
+
+def _climb(
+    sets: Coarse, tau2: Array, beta: Array, step: Array, value: Array, gain: Array
+) -> tuple[Array, Terms]:
+    """Go as far along a step as the log-likelihood keeps a fraction of the promised gain.
+
+    A step that fails is shortened to the top of the parabola through what is known of the likelihood along it.
+    """
+    fraction = np.ones_like(value)
+    new = terms(sets, beta + step, tau2)
+    least = value - 1e-13 * (1.0 + np.abs(value))  # as much as rounding can take away
+    for _ in range(MAX_CUTS):
+        reached = new.value.sum(-1)
+        short = np.flatnonzero(~(reached >= least + 1e-4 * fraction * gain))
+        if not short.size:
+            break
+        promised = 2.0 * gain[short] * fraction[short]
+        with np.errstate(invalid="ignore"):
+            top = 0.5 * promised / (promised - (reached[short] - value[short]))
+        fraction[short] *= np.clip(np.nan_to_num(top), 0.02, 0.5)
+        again = terms(sets.pick(short), beta[short] + fraction[short, None] * step[short], tau2[short])
+        for part, fresh in zip(new, again, strict=True):
+            part[short] = fresh
+    return beta + fraction[:, None] * step, new
 
 
 def _start(sets: Coarse, tau2: Array, held: Flags, at: Array) -> Array:
@@ -191,11 +208,16 @@ def _bound(sets: Coarse, tau2: Array) -> Array:
     return curvature(sets.use / (sets.v + tau2[:, None]), sets.X)
 
 
-def _newton(sets: Coarse, now: Terms, tau2: Array, gradient: Array, held: Flags) -> tuple[Array, Array]:
+def _newton(sets: Coarse, now: Terms, tau2: Array, held: Flags) -> tuple[Array, Array]:
     """Newton's step and the gain it promises; a trace of the bound keeps flat stretches solvable."""
-    matrix = curvature(-now.mu_mu, sets.X) + 1e-9 * _bound(sets, tau2)
-    step = _solve(matrix, gradient, held)
+    gradient = np.where(held, 0.0, now.mu @ sets.X)
+    step = _solve(_information(sets, now, tau2), gradient, held)
     return step, 0.5 * np.einsum("np,np->n", step, gradient)
+
+
+def _information(sets: Coarse, now: Terms, tau2: Array) -> Array:
+    """Observed information about β, never quite singular."""
+    return curvature(-now.mu_mu, sets.X) + FLAT * _bound(sets, tau2)
 
 
 def _solve(matrix: Array, right: Array, held: Flags) -> Array:
@@ -214,8 +236,8 @@ def profile_slope(sets: Coarse, tau2: Array, now: Terms, held: Flags) -> Slope:
     First: Σ ∂ℓ/∂q. Second: Σ ∂²ℓ/∂q² + c'J⁻¹c, with J the curvature in β and c = X'∂²ℓ/∂μ∂q.
     """
     cross = np.where(held, 0.0, now.mu_q @ sets.X)
-    matrix = curvature(-now.mu_mu, sets.X) + 1e-12 * _bound(sets, tau2)
-    second = now.q_q.sum(-1) + np.einsum("np,np->n", cross, _solve(matrix, cross, held))
+    leaning = _solve(_information(sets, now, tau2), cross, held)
+    second = now.q_q.sum(-1) + np.einsum("np,np->n", cross, leaning)
     return Slope(now.value.sum(-1), now.q.sum(-1), second)
 
 

@@ -76,7 +76,7 @@ class Rows:
     def kind(self) -> tuple[Kind, ...]:
         """What is known of each row."""
         return tuple(
-            "exact" if exact else "interval" if anchored else "direction"
+            "exact" if exact else "interval" if anchored else "one-sided"
             for exact, anchored in zip(self.exact, self.anchored, strict=True)
         )
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dualtrace.pooling.likelihood import Array
 
-Kind = Literal["exact", "interval", "direction"]
+Kind = Literal["exact", "interval", "one-sided"]
 """What is known of a row: its effect, two finite ends, or one end only."""
 
 
@@ -114,7 +114,7 @@ class PartialPooled:
     @property
     def counts(self) -> dict[Kind, int]:
         """Rows of each kind."""
-        return {kind: self.kind.count(kind) for kind in ("exact", "interval", "direction")}
+        return {kind: self.kind.count(kind) for kind in ("exact", "interval", "one-sided")}
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: lists, numbers, strings; None where undefined or infinite."""
