@@ -11,8 +11,8 @@ from pathlib import Path
 from dualtrace.evidence.load import load
 from dualtrace.evidence.schema import write_schema
 from dualtrace.report.analysis import HEADLINE, analyse
-from dualtrace.report.forest import ForestSpec, alt, forest
-from dualtrace.report.save import save
+from dualtrace.report.figures.forest import ForestSpec, alt, forest
+from dualtrace.report.figures.save import save
 from dualtrace.report.sections.results import forest_spec, question_title
 
 ROOT = Path(__file__).parents[1]

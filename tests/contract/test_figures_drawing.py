@@ -20,9 +20,9 @@ from matplotlib.patches import Polygon
 from matplotlib.text import Text
 from PIL import Image
 
-from dualtrace.report import albatross, comparison, direction, forest, timing
-from dualtrace.report.save import png, save, svg
-from dualtrace.report.style import with_interval
+from dualtrace.report.figures import albatross, comparison, direction, forest, timing
+from dualtrace.report.figures.save import png, save, svg
+from dualtrace.report.figures.style import with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from dualtrace.report.scale import ScaleKind
-    from dualtrace.report.style import Width
+    from dualtrace.report.figures.scale import ScaleKind
+    from dualtrace.report.figures.style import Width
 
 DISORDERS = ("Social anxiety disorder", "Panic disorder", "Obsessive-compulsive disorder", "PTSD", "Specific phobia")
 NAMES = ("Hofmann 2006", "de Kleine 2012", "Mataix-Cols 2014", "Otto, Tolin, Simon, Pearlson et al. 2010, S. 1")

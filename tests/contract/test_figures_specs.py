@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import pytest
 
-from dualtrace.report import albatross, comparison, direction, forest, timing
-from dualtrace.report.canvas import text_width, wrap
-from dualtrace.report.placement import Box, place
-from dualtrace.report.scale import Scale, limits
-from dualtrace.report.style import mix, number, sizes, with_interval
+from dualtrace.report.figures import albatross, comparison, direction, forest, timing
+from dualtrace.report.figures.canvas import text_width, wrap
+from dualtrace.report.figures.placement import Box, place
+from dualtrace.report.figures.scale import Scale, limits
+from dualtrace.report.figures.style import mix, number, sizes, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualtrace.report.style import Width
+    from dualtrace.report.figures.style import Width
 
 
 def test_law_an_albatross_contour_is_its_own_inverse() -> None:

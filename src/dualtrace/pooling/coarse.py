@@ -170,9 +170,7 @@ def settle(sets: Coarse, tau2: Array, *, held: Flags, at: Array) -> tuple[Array,
     return beta, now
 
 
-def _climb(
-    sets: Coarse, tau2: Array, beta: Array, step: Array, value: Array, gain: Array
-) -> tuple[Array, Terms]:
+def _climb(sets: Coarse, tau2: Array, beta: Array, step: Array, value: Array, gain: Array) -> tuple[Array, Terms]:
     """Go as far along a step as the log-likelihood keeps a fraction of the promised gain.
 
     A step that fails is shortened to the top of the parabola through what is known of the likelihood along it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
@@ -10,8 +11,8 @@ from scipy.special import ndtr
 from dualtrace.effects.effect import Effect, Information
 from dualtrace.effects.primary import DRUG
 from dualtrace.evidence.record import Estimand, Timepoint
-from dualtrace.report import albatross, direction, timing
 from dualtrace.report.document import Block, Cite, Paragraph, Section
+from dualtrace.report.figures import albatross, direction, timing
 from dualtrace.report.picture import picture
 from dualtrace.report.words import DISORDER_NAMES, participants
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualtrace.report.analysis import Analysis
-    from dualtrace.report.symbols import Direction, Strength
+    from dualtrace.report.figures.symbols import Direction, Strength
 
 DOMAINS: tuple[tuple[str, frozenset[Estimand]], ...] = (
     (
@@ -47,6 +48,9 @@ ALBATROSS = (
     "standardised differences that give that p at that size. A report of “p below” or “p above” is drawn as a range."
 )
 PROTOCOLS = "Trials also differ in how the drug was given: dose, and minutes before or after the session."
+DIRECTION = "Direction of every drug-against-placebo comparison. Upward triangles favour D-cycloserine."
+SEVERITY = "Severity after treatment, any kind of report. Right of the middle favours D-cycloserine."
+TIMES_DOSES = "Dose and time of every drug arm; colour is the side its trial's severity report favours."
 AGREEMENT = 0.7
 """Share of outcomes that must agree for a cell to have a side (Boon & Thomson 2021)."""
 
@@ -58,35 +62,16 @@ def elsewhere(analysis: Analysis) -> Section:
     protocols = _protocols(analysis)
     blocks: list[Block] = []
     if directions.rows:
-        blocks += [
-            Paragraph((INTRODUCTION, " ", Cite("boon2021"))),
-            picture(
-                "direction",
-                ("Direction of every drug-against-placebo comparison. Upward triangles favour D-cycloserine.",),
-                direction.alt(directions),
-                lambda width: direction.direction(directions, width=width),
-            ),
-        ]
+        drawn = picture(
+            "direction", (DIRECTION,), direction.alt(directions), partial(direction.direction, directions)
+        )
+        blocks += [Paragraph((INTRODUCTION, " ", Cite("boon2021"))), drawn]
     if points.points:
-        blocks += [
-            Paragraph((ALBATROSS, " ", Cite("harrison2017"))),
-            picture(
-                "albatross",
-                ("Severity after treatment, any kind of report. Right of the middle favours D-cycloserine.",),
-                albatross.alt(points),
-                lambda width: albatross.albatross(points, width=width),
-            ),
-        ]
+        drawn = picture("albatross", (SEVERITY,), albatross.alt(points), partial(albatross.albatross, points))
+        blocks += [Paragraph((ALBATROSS, " ", Cite("harrison2017"))), drawn]
     if protocols.points:
-        blocks += [
-            Paragraph((PROTOCOLS,)),
-            picture(
-                "timing_dose",
-                ("Dose and time of every drug arm; colour is the side its trial's severity report favours.",),
-                timing.alt(protocols),
-                lambda width: timing.timing_dose(protocols, width=width),
-            ),
-        ]
+        drawn = picture("timing_dose", (TIMES_DOSES,), timing.alt(protocols), partial(timing.timing_dose, protocols))
+        blocks += [Paragraph((PROTOCOLS,)), drawn]
     return Section("elsewhere", "Everything else that was reported", tuple(blocks))
 
 

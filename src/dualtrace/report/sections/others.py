@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from dualtrace.evidence.record import Timepoint
-from dualtrace.report.comparison import ComparisonGroup, ComparisonRow, ComparisonSpec, alt, comparison
 from dualtrace.report.document import Block, Bullets, Cite, Line, Link, Paragraph, Section, Table
+from dualtrace.report.figures.comparison import ComparisonGroup, ComparisonRow, ComparisonSpec, alt, comparison
 from dualtrace.report.picture import picture
 from dualtrace.report.sections import verdict
 from dualtrace.report.words import estimate, number, p_text
@@ -44,7 +45,7 @@ def others(analysis: Analysis) -> Section:
     spec = ComparisonSpec(title="Pooled effects: ours beside others'", groups=groups)
     caption: Line = ("Pooled standardised effects; right of the line favours D-cycloserine.",)
     blocks: list[Block] = [Paragraph((INTRODUCTION,))]
-    blocks.append(picture("others", caption, alt(spec), lambda width: comparison(spec, width=width)))
+    blocks.append(picture("others", caption, alt(spec), partial(comparison, spec)))
     blocks.append(_table(analysis))
     notes = tuple((p.label, " ", Cite(p.id), f": {note}") for p in analysis.poolings for note in p.notes)
     blocks.append(Bullets(notes))

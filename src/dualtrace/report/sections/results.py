@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import exp, isfinite, log
 from typing import TYPE_CHECKING
 
 from dualtrace.evidence.record import Estimand, Timepoint
 from dualtrace.evidence.scope import CORE_DISORDERS
 from dualtrace.report.document import Block, Cite, Folded, Line, Paragraph, Picture, Section, Table
-from dualtrace.report.forest import ForestGroup, ForestRow, ForestSpec, ForestSummary, alt, forest
+from dualtrace.report.figures.forest import ForestGroup, ForestRow, ForestSpec, ForestSummary, alt, forest
 from dualtrace.report.picture import picture
 from dualtrace.report.sections import verdict
 from dualtrace.report.words import DISORDER_NAMES, OUTCOME_NAMES, TIMEPOINT_NAMES, count, estimate, interval, number
@@ -90,7 +91,7 @@ def _question(question: Question, grouped: GroupedSynthesis) -> Section:
 def _forest(key: str, title: str, grouped: GroupedSynthesis) -> Picture:
     spec = forest_spec(title, grouped)
     text: Line = (f"{title}. ", caption(grouped.overall))
-    return picture(key, text, alt(spec), lambda width: forest(spec, width=width))
+    return picture(key, text, alt(spec), partial(forest, spec))
 
 
 def forest_spec(title: str, grouped: GroupedSynthesis) -> ForestSpec:
@@ -277,5 +278,5 @@ def _disorder(disorder: Disorder, analysis: Analysis) -> Section:
     blocks: list[Block] = [Paragraph((verdict.of_disorder(disorder, analysis),))]
     if groups:
         text = (f"{name}: severity at each time point. Right of the line favours D-cycloserine.",)
-        blocks.append(picture(key, text, alt(spec), lambda width: forest(spec, width=width)))
+        blocks.append(picture(key, text, alt(spec), partial(forest, spec)))
     return Section(f"disorder-{disorder.value.lower()}", name, tuple(blocks), level=2)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dualtrace.report.canvas import pitch, text_width, wrap
-from dualtrace.report.style import MUTED
+from dualtrace.report.figures.canvas import pitch, text_width, wrap
+from dualtrace.report.figures.style import MUTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualtrace.report.canvas import Canvas
-    from dualtrace.report.style import Sizes
+    from dualtrace.report.figures.canvas import Canvas
+    from dualtrace.report.figures.style import Sizes
 
 _GAP, _SPACE = 0.06, 0.22  # inches between drawing and words, and between entries
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dualtrace.report.canvas import pitch, text_width
-from dualtrace.report.style import DRUG, FAINT, GRID, INK, MUTED, PLACEBO, ROW, RULE, mix
+from dualtrace.report.figures.canvas import pitch, text_width
+from dualtrace.report.figures.style import DRUG, FAINT, GRID, INK, MUTED, PLACEBO, ROW, RULE, mix
 
 if TYPE_CHECKING:
-    from dualtrace.report.canvas import Canvas, Point
-    from dualtrace.report.scale import Scale
-    from dualtrace.report.style import Sizes
+    from dualtrace.report.figures.canvas import Canvas, Point
+    from dualtrace.report.figures.scale import Scale
+    from dualtrace.report.figures.style import Sizes
 
 SQUARE: Final = 0.145  # inches, side of the heaviest trial
 _SMALLEST_SQUARE = 0.045

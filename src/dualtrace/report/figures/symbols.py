@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import cos, pi, sin
 from typing import TYPE_CHECKING, Final, Literal
 
-from dualtrace.report.style import DRUG, GROUP_COLORS, MUTED, PAPER, PLACEBO, mix
+from dualtrace.report.figures.style import DRUG, GROUP_COLORS, MUTED, PAPER, PLACEBO, mix
 
 if TYPE_CHECKING:
-    from dualtrace.report.canvas import Canvas, Point
+    from dualtrace.report.figures.canvas import Canvas, Point
 
 Direction = Literal["drug", "placebo", "neither"]
 Strength = Literal["significant", "not_significant", "unstated"]

@@ -11,20 +11,20 @@ from math import ceil, erfc, hypot, log, log10, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal
 
-from dualtrace.report.canvas import Canvas, pitch, text_width, wrap
-from dualtrace.report.legend import Key, footnote, heading, legend
-from dualtrace.report.marks import arrowhead
-from dualtrace.report.placement import Box, Placed, place
-from dualtrace.report.style import DRUG, FAINT, GRID, INK, MUTED, PAPER, PLACEBO, Width, mix, sizes
-from dualtrace.report.symbols import group_color, group_symbol
+from dualtrace.report.figures.canvas import Canvas, pitch, text_width, wrap
+from dualtrace.report.figures.legend import Key, footnote, heading, legend
+from dualtrace.report.figures.marks import arrowhead
+from dualtrace.report.figures.placement import Box, Placed, place
+from dualtrace.report.figures.style import DRUG, FAINT, GRID, INK, MUTED, PAPER, PLACEBO, Width, mix, sizes
+from dualtrace.report.figures.symbols import group_color, group_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from matplotlib.figure import Figure
 
-    from dualtrace.report.canvas import Point
-    from dualtrace.report.style import Sizes
+    from dualtrace.report.figures.canvas import Point
+    from dualtrace.report.figures.style import Sizes
 
 Bound = Literal["exact", "below", "above"]
 _TICKS_P: Final = (0.05, 0.001, 0.01, 0.0001, 0.2, 0.5)  # in order of importance

@@ -10,17 +10,17 @@ from functools import partial
 from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING, Final
 
-from dualtrace.report.canvas import Canvas, pitch, text_width, wrap
-from dualtrace.report.legend import Key, footnote, heading, legend
-from dualtrace.report.style import BAND, INK, MUTED, RULE, Width, sizes
-from dualtrace.report.symbols import Direction, Strength, direction_symbol
+from dualtrace.report.figures.canvas import Canvas, pitch, text_width, wrap
+from dualtrace.report.figures.legend import Key, footnote, heading, legend
+from dualtrace.report.figures.style import BAND, INK, MUTED, RULE, Width, sizes
+from dualtrace.report.figures.symbols import Direction, Strength, direction_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.figure import Figure
 
-    from dualtrace.report.style import Sizes
+    from dualtrace.report.figures.style import Sizes
 
 SIZE_CLASSES: Final = ((100, 0.09, "100 or more"), (50, 0.072, "50 to 99"), (0, 0.055, "fewer than 50"))
 _COLUMN: Final = {"wide": (0.42, 0.78), "narrow": (0.3, 0.5)}

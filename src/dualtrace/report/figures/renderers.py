@@ -1,4 +1,4 @@
-"""Two small matplotlib renderers that draw text from the cached outlines of :mod:`dualtrace.report.outline`.
+"""Two small matplotlib renderers that draw text from the cached outlines of :mod:`dualtrace.report.figures.outline`.
 
 The stock ones shape every string anew and, in SVG, write several times the bytes.
 """
@@ -15,7 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 
-from dualtrace.report.outline import ASCENT, DESCENT, Glyph, advance, is_bold, letters, outline
+from dualtrace.report.figures.outline import ASCENT, DESCENT, Glyph, advance, is_bold, letters, outline
 
 if TYPE_CHECKING:
     from matplotlib.backend_bases import GraphicsContextBase

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import ceil, exp, floor, inf, isfinite, log, log10
 from typing import TYPE_CHECKING, Literal
 
-from dualtrace.report.canvas import text_width
-from dualtrace.report.style import number
+from dualtrace.report.figures.canvas import text_width
+from dualtrace.report.figures.style import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

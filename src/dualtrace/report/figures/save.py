@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from PIL import Image
 
-from dualtrace.report.renderers import Raster, Vector
-from dualtrace.report.style import settings
+from dualtrace.report.figures.renderers import Raster, Vector
+from dualtrace.report.figures.style import settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.ft2font import Kerning, LoadFlags
 from matplotlib.path import Path
 
-from dualtrace.report.style import FONTS
+from dualtrace.report.figures.style import FONTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

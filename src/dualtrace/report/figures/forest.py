@@ -7,12 +7,12 @@ from functools import partial
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Literal
 
-from dualtrace.report import marks
-from dualtrace.report.canvas import Canvas, text_width
-from dualtrace.report.legend import Key, footnote, heading, legend
-from dualtrace.report.scale import Scale, ScaleKind, limits, no_effect
-from dualtrace.report.style import DRUG, MUTED, PAPER, ROW, Width, mix, number, sizes, with_interval
-from dualtrace.report.table import Panel, Row, panel
+from dualtrace.report.figures import marks
+from dualtrace.report.figures.canvas import Canvas, text_width
+from dualtrace.report.figures.legend import Key, footnote, heading, legend
+from dualtrace.report.figures.scale import Scale, ScaleKind, limits, no_effect
+from dualtrace.report.figures.style import DRUG, MUTED, PAPER, ROW, Width, mix, number, sizes, with_interval
+from dualtrace.report.figures.table import Panel, Row, panel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

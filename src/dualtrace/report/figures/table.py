@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dualtrace.report.canvas import pitch, text_width, wrap
-from dualtrace.report.marks import axis, grid, rule
-from dualtrace.report.scale import Scale
-from dualtrace.report.style import FAINT, INK, MUTED
+from dualtrace.report.figures.canvas import pitch, text_width, wrap
+from dualtrace.report.figures.marks import axis, grid, rule
+from dualtrace.report.figures.scale import Scale
+from dualtrace.report.figures.style import FAINT, INK, MUTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dualtrace.report.canvas import Canvas
-    from dualtrace.report.scale import ScaleKind
-    from dualtrace.report.style import Sizes
+    from dualtrace.report.figures.canvas import Canvas
+    from dualtrace.report.figures.scale import ScaleKind
+    from dualtrace.report.figures.style import Sizes
 
 _COLUMN_GAP: Final = 0.16
 _LEAST_PLOT: Final = 2.5

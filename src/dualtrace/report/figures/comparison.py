@@ -7,12 +7,12 @@ from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
-from dualtrace.report import marks
-from dualtrace.report.canvas import Canvas
-from dualtrace.report.legend import Key, footnote, heading, legend
-from dualtrace.report.scale import Scale, ScaleKind, limits
-from dualtrace.report.style import DRUG, MUTED, Width, number, sizes, with_interval
-from dualtrace.report.table import Panel, Row, panel
+from dualtrace.report.figures import marks
+from dualtrace.report.figures.canvas import Canvas
+from dualtrace.report.figures.legend import Key, footnote, heading, legend
+from dualtrace.report.figures.scale import Scale, ScaleKind, limits
+from dualtrace.report.figures.style import DRUG, MUTED, Width, number, sizes, with_interval
+from dualtrace.report.figures.table import Panel, Row, panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

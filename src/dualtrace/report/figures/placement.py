@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dualtrace.report.canvas import Point
+    from dualtrace.report.figures.canvas import Point
 
 _ANGLES: Final = (0.0, 180.0, 30.0, -30.0, 150.0, -150.0, 90.0, -90.0, 60.0, -60.0, 120.0, -120.0)
 _NEAR: Final = (0.02, 0.05)  # inches from the symbol: needs no line to it

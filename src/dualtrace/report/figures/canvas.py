@@ -13,8 +13,8 @@ from matplotlib.patches import Ellipse, Polygon
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
-from dualtrace.report.outline import advance, font
-from dualtrace.report.style import INK, PAPER
+from dualtrace.report.figures.outline import advance, font
+from dualtrace.report.figures.style import INK, PAPER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,17 +7,17 @@ from functools import partial
 from math import cos, hypot, pi, sin, sqrt
 from typing import TYPE_CHECKING, Final, Literal
 
-from dualtrace.report.canvas import Canvas, pitch, text_width, wrap
-from dualtrace.report.legend import Key, footnote, heading, legend
-from dualtrace.report.style import BAND, DRUG, FAINT, GRID, MUTED, PAPER, PLACEBO, Width, mix, sizes
+from dualtrace.report.figures.canvas import Canvas, pitch, text_width, wrap
+from dualtrace.report.figures.legend import Key, footnote, heading, legend
+from dualtrace.report.figures.style import BAND, DRUG, FAINT, GRID, MUTED, PAPER, PLACEBO, Width, mix, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
-    from dualtrace.report.canvas import Point
-    from dualtrace.report.style import Sizes
+    from dualtrace.report.figures.canvas import Point
+    from dualtrace.report.figures.style import Sizes
 
 Side = Literal["drug", "placebo", "neither", "unknown"]
 Given = Literal["before", "after"]
