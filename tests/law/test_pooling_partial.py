@@ -306,3 +306,12 @@ def test_law_rows_without_an_answer_are_refused_in_a_sentence(columns: Columns, 
 def test_law_a_level_outside_its_range_is_refused() -> None:
     with pytest.raises(InputError, match="level must lie between 0 and 1"):
         partial.fit([0.1], [0.1], level=1.5)
+
+
+def test_law_the_maximum_alone_is_the_maximum_of_the_fit() -> None:
+    rng = np.random.default_rng(11)
+    v = rng.uniform(0.02, 0.2, 14)
+    y = np.where(np.arange(14) % 3 == 0, np.nan, rng.normal(0.2, np.sqrt(v)))
+    lo, hi = np.where(np.isnan(y), -0.5, np.nan), np.where(np.isnan(y), 0.6, np.nan)
+    X = np.column_stack([np.ones(14), rng.normal(size=14)])
+    assert partial.maximum(y, v, lo=lo, hi=hi, X=X) == pytest.approx(partial.fit(y, v, lo=lo, hi=hi, X=X).ll, abs=1e-10)

@@ -23,7 +23,9 @@ NARROW = 0.5
 NEGLIGIBLE = 40.0
 """Fall of the log-density beyond which the rest of an interval carries no mass in double precision."""
 
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(32)
+FEW = np.polynomial.legendre.leggauss(8)
+MANY = np.polynomial.legendre.leggauss(32)
+"""Nodes and weights: few where the density hardly changes (a narrow interval), many where it falls to nothing."""
 
 
 class Truncated(NamedTuple):
@@ -58,13 +60,15 @@ def truncated(a: Array, b: Array) -> Truncated:
     nearest = np.where(a > 0.0, a, np.where(b < 0.0, -b, 0.0))
     with np.errstate(invalid="ignore"):
         reach = np.maximum(np.abs(a + b) / 2.0, 1.0)
-        hard = (nearest > FAR) | ((b - a) * reach < NARROW)
-    if not hard.any():
+        narrow = (b - a) * reach < NARROW
+    far = (nearest > FAR) & ~narrow
+    easy = ~(narrow | far)
+    if easy.all():
         return _closed(a, b)
-    easy = ~hard
     parts = np.empty((6, a.size))
     parts[:, easy] = _closed(a[easy], b[easy])
-    parts[:, hard] = _quadrature(a[hard], b[hard])
+    parts[:, narrow] = _quadrature(a[narrow], b[narrow], FEW)
+    parts[:, far] = _quadrature(a[far], b[far], MANY)
     return Truncated(*parts)
 
 
@@ -98,27 +102,30 @@ def _closed(a: Array, b: Array) -> Truncated:
     return Truncated(mass, m1, m2, m2 - m1 * m1, m3 - m1 * m2, m4 - m2 * m2)
 
 
-def _quadrature(a: Array, b: Array) -> Truncated:
+def _quadrature(a: Array, b: Array, rule: tuple[Array, Array]) -> Truncated:
     """Moments by integrating φ from the nearer end c inwards, over a length that carries all mass.
 
     With Z = ±(c + e), e >= 0, the density is proportional to exp(-c e - e²/2), and the length L at which it has
     fallen by exp(-40) solves c L + L²/2 = 40.
     """
+    nodes, weights = rule
     flip = np.abs(b) < np.abs(a)
     sign = np.where(flip, -1.0, 1.0)
     c = np.where(flip, -b, a)  # the nearer end, mirrored so that the interval extends upwards
     reach = 2.0 * NEGLIGIBLE / (np.sqrt(c * c + 2.0 * NEGLIGIBLE) + c)
     length = np.where(c > 0.0, np.minimum(b - a, reach), b - a)  # around 0 it is narrow: integrate it whole
-    e = 0.5 * length[:, None] * (1.0 + NODES)
-    density = WEIGHTS * np.exp(-e * (c[:, None] + 0.5 * e))
+    e = 0.5 * length[:, None] * (1.0 + nodes)
+    density = weights * np.exp(-e * (c[:, None] + 0.5 * e))
     total = density.sum(-1)
     density /= total[:, None]
     mass = -0.5 * (c * c + LOG_2PI) + np.log(0.5 * length * total)
     mean_e = (density * e).sum(-1)
     d = e - mean_e[:, None]
-    var = (density * d * d).sum(-1)
-    third = (density * d**3).sum(-1)
-    fourth = (density * d**4).sum(-1)
+    square = d * d
+    density *= square
+    var = density.sum(-1)
+    third = (density * d).sum(-1)
+    fourth = (density * square).sum(-1)
     mean = c + mean_e
     # Z² - E[Z²] = 2·mean·d + d² - var, up to the sign that mirrors Z
     cov = 2.0 * mean * var + third

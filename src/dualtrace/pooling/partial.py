@@ -130,6 +130,14 @@ def fit(
     return _fit(_rows(yi, vi, lo=lo, hi=hi, X=X, names=names, slab=slab), level)
 
 
+def maximum(yi: Any, vi: Any, *, lo: Any | None = None, hi: Any | None = None, X: Any | None = None) -> float:  # noqa: ANN401
+    """Return the maximised log-likelihood alone, for likelihood-ratio tests; arguments as in :func:`fit`."""
+    rows = _rows(yi, vi, lo=lo, hi=hi, X=X, names=None, slab=None)
+    _require_maximum(rows)
+    scale = np.abs(rows.X).max(axis=0)
+    return float(peak(coarse(rows.y, rows.lo, rows.hi, rows.v, rows.X / scale)).ll[0])
+
+
 def compare(
     yi: Any,  # noqa: ANN401
     vi: Any,  # noqa: ANN401

@@ -176,19 +176,22 @@ class Comparison:
         exact = None if self.exact is None else self.exact.to_dict()
         return {"exact": exact, "everything": self.everything.to_dict(), "reason": self.reason or None}
 
-    def to_frame(self) -> DataFrame:
-        """Rows: what is known, and share and influence (first coefficient) in both analyses."""
-        from pandas import DataFrame
-
+    def columns(self) -> dict[str, Any]:
+        """Per row: what is known, and share and influence (first coefficient) in both analyses."""
         everything = self.everything.influence
-        columns: dict[str, Any] = {
+        return {
             "kind": list(self.everything.kind),
             "share_exact": self._aligned("share", 0.0),
             "share_all": everything.share,
             "change_se_exact": self._aligned("change_se", np.nan),
             "change_se_all": everything.change_se[:, 0],
         }
-        return DataFrame(columns, index=list(self.everything.slab))
+
+    def to_frame(self) -> DataFrame:
+        """Return :meth:`columns` as a table, one line per row."""
+        from pandas import DataFrame
+
+        return DataFrame(self.columns(), index=list(self.everything.slab))
 
     def _aligned(self, name: str, absent: float) -> Array:
         """A column of the exact analysis at its rows among all."""

@@ -153,11 +153,11 @@ def _between_all(effects: tuple[Effect, ...]) -> Between | None:
     indicators = np.array([[float(effect.disorder is disorder) for disorder in disorders] for effect in effects])
     yi, vi, lo, hi = _arrays(effects)
     try:
-        one = partial.fit(yi, vi, lo=lo, hi=hi)
-        each = partial.fit(yi, vi, lo=lo, hi=hi, X=indicators)
+        one = partial.maximum(yi, vi, lo=lo, hi=hi)
+        each = partial.maximum(yi, vi, lo=lo, hi=hi, X=indicators)
     except FitError:  # a disorder whose reports all point one way has no finite mean: nothing to test
         return None
-    lr = max(2 * (each.ll - one.ll), 0.0)
+    lr = max(2 * (each - one), 0.0)
     df = len(disorders) - 1
     return Between(lr, df, float(chdtrc(df, lr)))
 

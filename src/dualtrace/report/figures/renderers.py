@@ -169,9 +169,13 @@ class Vector(RendererBase):
 
     def _name(self, shape: Glyph, bold: bool) -> str:
         name = f"{'b' if bold else 'r'}{shape.index}"
-        if name not in self._glyphs:
-            self._glyphs[name] = _data(shape.path.transformed(Affine2D().scale(_EM, -_EM)), 0)
+        if name not in _OUTLINES:
+            _OUTLINES[name] = _data(shape.path.transformed(Affine2D().scale(_EM, -_EM)), 0)
+        self._glyphs[name] = _OUTLINES[name]
         return name
+
+
+_OUTLINES: Final[dict[str, str]] = {}  # letters met so far: the same in every figure
 
 
 def _short(value: float, digits: int = 2) -> str:

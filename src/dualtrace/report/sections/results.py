@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 from math import exp, isfinite, log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dualtrace.evidence.record import Estimand, Timepoint
 from dualtrace.evidence.scope import CORE_DISORDERS
 from dualtrace.report.document import Block, Cite, Folded, Line, Paragraph, Picture, Section, Table
-from dualtrace.report.figures.forest import ForestGroup, ForestRow, ForestSpec, ForestSummary, alt, forest
+from dualtrace.report.figures.forest import ForestGroup, ForestRow, ForestSpec, ForestSummary, RowKind, alt, forest
 from dualtrace.report.picture import picture
 from dualtrace.report.sections import verdict
 from dualtrace.report.words import DISORDER_NAMES, OUTCOME_NAMES, TIMEPOINT_NAMES, count, estimate, interval, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from dualtrace.effects.effect import Effect
     from dualtrace.evidence.record import Disorder
@@ -160,28 +160,27 @@ def row(effect: Effect, synthesis: Synthesis) -> ForestRow:
     """Return one trial's row; ratios are printed as ratios on the side they favour."""
     shown = exp if effect.metric.is_ratio else float
     low, high = (shown(bound) if isfinite(bound) else bound for bound in effect.ci())
-    if effect.metric.is_ratio and low == float("-inf"):
-        low = 0.0
-    kind = effect.information.value if effect.yi is None else "exact"
-    if kind != "exact":
-        kind = "interval" if isfinite(effect.lower) and isfinite(effect.upper) else "direction"
     value = None if effect.yi is None else shown(effect.yi)
     text = interval_text(effect, low, high) if value is None else estimate(value, low, high)
     n = f"{effect.n_treatment:.0f} v {effect.n_reference:.0f}"
     share = share_of(effect, synthesis)
     weight = "" if share is None else f"{share:.1f}%"
-    if kind == "direction" and effect.metric.is_ratio and low == 0.0:
-        low = float("-inf")
     return ForestRow(
         label=effect.label,
         sublabel=", ".join(effect.instruments[:2]),
-        kind=kind,  # type: ignore[arg-type]
+        kind=_drawn_as(effect),
         estimate=value,
         low=low,
         high=high,
         weight_percent=share,
         columns=(n, text, weight),
     )
+
+
+def _drawn_as(effect: Effect) -> RowKind:
+    if effect.yi is not None:
+        return "exact"
+    return "interval" if isfinite(effect.lower) and isfinite(effect.upper) else "direction"
 
 
 def interval_text(effect: Effect, low: float, high: float) -> str:
@@ -226,24 +225,23 @@ def summaries(synthesis: Synthesis, name: str) -> tuple[ForestSummary, ...]:
 
 def _weights(key: str, title: str, grouped: GroupedSynthesis) -> Table:
     overall = grouped.overall
-    frame = None if overall.information is None else overall.information.to_frame()
+    shares = None if overall.information is None else overall.information.columns()
     rows: list[tuple[Line, ...]] = []
     for i, effect in enumerate(overall.effects):
         drawn = row(effect, overall)
-        shares = ("", "", "") if frame is None else _shares(frame.iloc[i])
-        cells = (effect.measure, drawn.columns[0], drawn.columns[1], effect.information.value, *shares)
+        weights = ("", "", "") if shares is None else _shares(shares, i)
+        cells = (effect.measure, drawn.columns[0], drawn.columns[1], effect.information.value, *weights)
         rows.append(((effect.label, " ", Cite(effect.trial)), *((cell,) for cell in cells)))
-    note = (
-        "The last column is how far the mean of all information moves, in its standard errors, without the trial.",
-    )
-    return Table(key, title, WEIGHT_HEADERS, tuple(rows), numeric=(2, 5, 6, 7), note=note)
+    return Table(key, title, WEIGHT_HEADERS, tuple(rows), numeric=(2, 5, 6, 7), note=(SHIFT,))
 
 
-def _shares(values: Iterable[object]) -> tuple[str, str, str]:
-    _, share_exact, share_all, _, change = values
-    texts = [f"{float(str(x)):.1f}%" for x in (share_exact, share_all)]
-    shift = float(str(change))
-    return texts[0], texts[1], number(shift) if isfinite(shift) else "not determined"
+SHIFT = "The last column is how far the mean of all information moves, in its standard errors, without the trial."
+
+
+def _shares(columns: Mapping[str, Any], i: int) -> tuple[str, str, str]:
+    shift = float(columns["change_se_all"][i])
+    known = number(shift) if isfinite(shift) else "not determined"
+    return f"{columns['share_exact'][i]:.1f}%", f"{columns['share_all'][i]:.1f}%", known
 
 
 def _disorder(disorder: Disorder, analysis: Analysis) -> Section:
