@@ -256,3 +256,33 @@ def test_a_bad_user_record_stops_the_report_with_its_place_and_nothing_is_lost(t
     text = refused("report", "--trials", str(tmp_path), "--output", str(output))
     assert "bad.yaml:2: year: " in text
     assert (output / "index.html").read_text(encoding="utf-8") == "mine"
+
+
+def test_trials_export_to_metapsy_follows_that_standard() -> None:
+    text = ok("trials", "export", "--format", "metapsy")
+    rows = list(csv.DictReader(StringIO(text), delimiter=";"))
+    assert len(rows) > 30
+    wanted = {
+        "study",
+        "condition_arm1",
+        "condition_arm2",
+        "outcome_type",
+        "instrument",
+        "time",
+        "time_weeks",
+        "rating",
+    }
+    assert wanted <= set(rows[0])
+    assert "." not in "".join(row["precalc_g"] + row["precalc_g_se"] for row in rows)
+    by_study = {row["study"]: row for row in rows if row["outcome_type"] == "remission" and row["time"] == "post"}
+    hofmann = by_study["Hofmann, 2013"]
+    assert (hofmann["event_arm1"], hofmann["totaln_arm1"], hofmann["event_arm2"], hofmann["totaln_arm2"]) == (
+        "30",
+        "87",
+        "20",
+        "82",
+    )
+    scheeringa = next(r for r in rows if r["study"] == "Scheeringa, 2014" and r["precalc_g"] != "NA")
+    assert not scheeringa["precalc_g"].startswith(
+        "-"
+    )  # placebo did better, and lower is better: arm 1 minus arm 2 > 0

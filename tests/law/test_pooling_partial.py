@@ -314,4 +314,6 @@ def test_law_the_maximum_alone_is_the_maximum_of_the_fit() -> None:
     y = np.where(np.arange(14) % 3 == 0, np.nan, rng.normal(0.2, np.sqrt(v)))
     lo, hi = np.where(np.isnan(y), -0.5, np.nan), np.where(np.isnan(y), 0.6, np.nan)
     X = np.column_stack([np.ones(14), rng.normal(size=14)])
-    assert partial.maximum(y, v, lo=lo, hi=hi, X=X) == pytest.approx(partial.fit(y, v, lo=lo, hi=hi, X=X).ll, abs=1e-10)
+    assert partial.maximum(y, v, lo=lo, hi=hi, X=X) == pytest.approx(
+        partial.fit(y, v, lo=lo, hi=hi, X=X).ll, abs=1e-10
+    )

@@ -158,11 +158,11 @@ def schema() -> None:
 
 
 @trials.command()
-@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("--format", "form", type=click.Choice(["csv", "json", "metapsy"]), default="csv", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), help="File to write; standard output when absent.")
 @trial_options
 def export(form: str, output: Path | None, folder: Path | None, alone: bool) -> None:
-    """Export every drug-against-placebo effect with its steps (csv) or the records themselves (json).
+    """Export every drug-against-placebo effect with its steps (csv), the records (json), or a Metapsy table.
 
     \b
     Example:
@@ -175,6 +175,10 @@ def export(form: str, output: Path | None, folder: Path | None, alone: bool) -> 
         import json
 
         text = json.dumps([t.model_dump(mode="json", exclude_none=True) for t in found], indent=2, ensure_ascii=False)
+    elif form == "metapsy":
+        from dualtrace.effects.metapsy import to_metapsy
+
+        text = to_metapsy(found)
     else:
         text = to_csv(effect_rows(found))
     if output is None:

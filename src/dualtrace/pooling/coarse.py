@@ -171,25 +171,33 @@ def settle(sets: Coarse, tau2: Array, *, held: Flags, at: Array) -> tuple[Array,
 
 
 def _climb(sets: Coarse, tau2: Array, beta: Array, step: Array, value: Array, gain: Array) -> tuple[Array, Terms]:
-    """Go as far along a step as the log-likelihood keeps a fraction of the promised gain.
+    """Take a Newton step where the likelihood keeps a fraction of the promised gain, else go to the top along it.
 
-    A step that fails is shortened to the top of the parabola through what is known of the likelihood along it.
+    Far from the bounds of an interval the likelihood is flat and does not see them coming; a step that runs into
+    one is followed to where the slope has fallen to a tenth, by Newton's method inside a bracket.
     """
     fraction = np.ones_like(value)
     new = terms(sets, beta + step, tau2)
     least = value - 1e-13 * (1.0 + np.abs(value))  # as much as rounding can take away
+    short: Ints = np.flatnonzero(~(new.value.sum(-1) >= least + 1e-4 * gain))
+    low, high = np.zeros_like(value), np.ones_like(value)
+    along = step @ sets.X.T
     for _ in range(MAX_CUTS):
-        reached = new.value.sum(-1)
-        short = np.flatnonzero(~(reached >= least + 1e-4 * fraction * gain))
         if not short.size:
             break
-        promised = 2.0 * gain[short] * fraction[short]
-        with np.errstate(invalid="ignore"):
-            top = 0.5 * promised / (promised - (reached[short] - value[short]))
-        fraction[short] *= np.clip(np.nan_to_num(top), 0.02, 0.5)
+        at, d = Terms(*(part[short] for part in new)), along[short]
+        slope = np.einsum("nk,nk->n", at.mu, d)
+        low[short] = np.where(slope > 0.0, fraction[short], low[short])
+        high[short] = np.where(slope > 0.0, high[short], fraction[short])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            guess = fraction[short] - slope / np.einsum("nk,nk,nk->n", at.mu_mu, d, d)
+        inside = (guess > low[short]) & (guess < high[short])
+        fraction[short] = np.where(inside, guess, 0.5 * (low[short] + high[short]))
         again = terms(sets.pick(short), beta[short] + fraction[short, None] * step[short], tau2[short])
         for part, fresh in zip(new, again, strict=True):
             part[short] = fresh
+        level = np.abs(np.einsum("nk,nk->n", again.mu, d)) <= 0.1 * 2.0 * gain[short]
+        short = short[~(level & (again.value.sum(-1) >= least[short]))]
     return beta + fraction[:, None] * step, new
 
 
