@@ -10,4 +10,4 @@ venv=.venv-test
 "$venv/bin/ruff" check .
 "$venv/bin/ruff" format --check .
 "$venv/bin/mypy"
-"$venv/bin/python" -m pytest -n auto -m 'not slow' "$@"
+"$venv/bin/python" -m pytest -n auto "$@"

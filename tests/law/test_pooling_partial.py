@@ -1,5 +1,6 @@
 """Laws of the partial-information model."""
 
+import doctest
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from scipy import optimize, special
 
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling import partial, univariate
-from dualtrace.pooling.coarse import Coarse, coarse, peak, terms
+from dualtrace.pooling.coarse import Coarse, coarse, peak, settle, terms
 from dualtrace.pooling.likelihood import Array
 from dualtrace.pooling.partial_contract import PartialPooled
 
@@ -303,6 +304,12 @@ def test_law_rows_without_an_answer_are_refused_in_a_sentence(columns: Columns, 
         partial.fit(**{"vi": [0.05] * len(columns["yi"]), **columns})
 
 
+def test_law_examples_in_the_documentation_hold() -> None:
+    for module in (partial, univariate):
+        outcome = doctest.testmod(module)
+        assert (outcome.failed, outcome.attempted > 0) == (0, True)
+
+
 def test_law_a_level_outside_its_range_is_refused() -> None:
     with pytest.raises(InputError, match="level must lie between 0 and 1"):
         partial.fit([0.1], [0.1], level=1.5)
@@ -317,3 +324,77 @@ def test_law_the_maximum_alone_is_the_maximum_of_the_fit() -> None:
     assert partial.maximum(y, v, lo=lo, hi=hi, X=X) == pytest.approx(
         partial.fit(y, v, lo=lo, hi=hi, X=X).ll, abs=1e-10
     )
+
+
+def test_law_a_flat_likelihood_has_an_interval_and_no_standard_error() -> None:
+    found = partial.fit([None, None], [0.01, 0.01], lo=[-50.0, -40.0], hi=[50.0, 60.0])
+    assert np.isnan(found.se[0])
+    assert -np.inf < found.ci_lb[0] < -40.0  # every mean both intervals allow, and more if τ² is not 0
+    assert 50.0 < found.ci_ub[0] < np.inf
+    assert any("flat around intercept" in note for note in found.notes)
+
+
+def test_law_sharp_and_contradicting_intervals_are_fitted() -> None:
+    """Slivers and half-lines many standard errors apart: the search neither stalls nor loses the maximum."""
+    v = np.full(6, 1e-6)
+    columns: Columns = {
+        "yi": [None, None, None, None, 0.5, None],
+        "lo": [0.1, -0.3, 2.0, -np.inf, None, 0.5],
+        "hi": [0.1 + 1e-7, -0.3 + 1e-7, np.inf, -1.0, None, 0.5 + 1e-9],
+    }
+    found = partial.fit(**columns, vi=v)
+    assert found.tau2 == pytest.approx(found.influence.tau2.mean(), rel=1.0)
+    assert found.tau2 > 0.1
+    exact = partial.fit([0.1, -0.3, 0.5, 0.5], v[:4])
+    slivers = partial.fit(
+        [None] * 4, v[:4], lo=[0.1, -0.3, 0.5, 0.5], hi=[0.1 + 1e-9, -0.3 + 1e-9, 0.5 + 1e-9, 0.5 + 1e-9]
+    )
+    assert slivers.beta == pytest.approx(exact.beta, rel=1e-6)
+    assert slivers.tau2 == pytest.approx(exact.tau2, rel=1e-6)
+
+
+def wild(seed: int) -> tuple[Columns, Array]:
+    """Rows of every kind, any size, widths and variances over six orders of magnitude, up to three coefficients."""
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(4, 30))
+    v = 10.0 ** rng.uniform(-3.0, 3.0, k)
+    s = np.sqrt(v)
+    y = rng.normal(rng.choice([0.0, 2.0]), s) + rng.standard_t(2, k) * rng.choice([0.0, 1.0, 10.0])
+    kind = rng.integers(0, 4, k)
+    kind[:4] = 0  # enough to hold every coefficient
+    width, place = s * 10.0 ** rng.uniform(-6.0, 3.0, k), rng.random(k)
+    null = np.abs(y) < 1.96 * s
+    lo = np.select(
+        [kind == 1, kind == 2, kind == 3],
+        [
+            y - place * width,
+            np.where(y > 0, 0.0, -np.inf),
+            np.where(null, -1.96 * s, np.where(y > 0, 1.96 * s, -np.inf)),
+        ],
+        np.nan,
+    )
+    hi = np.select(
+        [kind == 1, kind == 2, kind == 3],
+        [
+            y + (1 - place) * width,
+            np.where(y > 0, np.inf, 0.0),
+            np.where(null, 1.96 * s, np.where(y > 0, np.inf, -1.96 * s)),
+        ],
+        np.nan,
+    )
+    X = np.column_stack([np.ones(k), rng.normal(size=(k, int(rng.integers(0, 3))))])
+    return {"yi": np.where(kind == 0, y, np.nan), "vi": v, "lo": lo, "hi": hi}, X
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_law_wild_rows_are_fitted_at_the_global_maximum(seed: int) -> None:
+    columns, X = wild(seed)
+    p = X.shape[1]
+    found = partial.fit(**columns, X=X)
+    assert np.isfinite([found.beta, found.ci_lb, found.ci_ub]).all()
+    assert found.tau2_ci_lb <= found.tau2 * (1 + 1e-6) <= found.tau2_ci_ub * (1 + 1e-5) + 1e-9
+    sets = coarse(columns["yi"], columns["lo"], columns["hi"], columns["vi"], X)
+    grid = np.concatenate([[0.0], np.geomspace(1e-6, 1e10, 200)])
+    many = sets.pick(np.zeros(201, dtype=np.intp))
+    _, now = settle(many, grid, held=np.zeros((201, p), dtype=bool), at=np.zeros((201, p)))
+    assert now.value.sum(axis=1).max() <= found.ll + 1e-7

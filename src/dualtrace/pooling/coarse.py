@@ -23,7 +23,7 @@ SETTLED = 1e-8
 
 MAX_STEPS = 200
 
-MAX_CUTS = 60
+MAX_CUTS = 40
 
 FLAT = 1e-12
 """Share of the largest possible curvature below which the likelihood counts as flat."""
@@ -122,8 +122,8 @@ def terms(sets: Coarse, beta: Array, tau2: Array) -> Terms:
     var, cov, var_square = np.zeros((3, *z.shape))
     hidden = ~sets.exact & (sets.use > 0.0)
     if hidden.any():
-        mu_h, s_h = mu[hidden], s[hidden]
-        known = truncated((sets.lo[hidden] - mu_h) / s_h, (sets.hi[hidden] - mu_h) / s_h)
+        mu_h, s_h, lo, hi = mu[hidden], s[hidden], sets.lo[hidden], sets.hi[hidden]
+        known = truncated((lo - mu_h) / s_h, (hi - mu_h) / s_h, width=(hi - lo) / s_h)
         value[hidden], z[hidden], square[hidden] = known.log_mass, known.mean, known.square
         var[hidden], cov[hidden], var_square[hidden] = known.var, known.cov, known.var_square
     use = sets.use
@@ -179,7 +179,8 @@ def _climb(sets: Coarse, tau2: Array, beta: Array, step: Array, value: Array, ga
     fraction = np.ones_like(value)
     new = terms(sets, beta + step, tau2)
     least = value - 1e-13 * (1.0 + np.abs(value))  # as much as rounding can take away
-    short: Ints = np.flatnonzero(~(new.value.sum(-1) >= least + 1e-4 * gain))
+    failed = (gain > SETTLED) & ~(new.value.sum(-1) >= least + 1e-4 * gain)
+    short: Ints = np.flatnonzero(failed)
     low, high = np.zeros_like(value), np.ones_like(value)
     along = step @ sets.X.T
     for _ in range(MAX_CUTS):
@@ -209,21 +210,21 @@ def _start(sets: Coarse, tau2: Array, held: Flags, at: Array) -> Array:
     return fixed + _solve(curvature(w, sets.X), np.where(held, 0.0, right), held)
 
 
-def _bound(sets: Coarse, tau2: Array) -> Array:
-    """Largest curvature the rows can have at this τ²."""
+def largest_information(sets: Coarse, tau2: Array) -> Array:
+    """Information about β if every row were exact, (n, p, p): no row curves more than 1/q."""
     return curvature(sets.use / (sets.v + tau2[:, None]), sets.X)
 
 
 def _newton(sets: Coarse, now: Terms, tau2: Array, held: Flags) -> tuple[Array, Array]:
     """Newton's step and the gain it promises; a trace of the bound keeps flat stretches solvable."""
     gradient = np.where(held, 0.0, now.mu @ sets.X)
-    step = _solve(_information(sets, now, tau2), gradient, held)
+    step = _solve(information(sets, now, tau2), gradient, held)
     return step, 0.5 * np.einsum("np,np->n", step, gradient)
 
 
-def _information(sets: Coarse, now: Terms, tau2: Array) -> Array:
+def information(sets: Coarse, now: Terms, tau2: Array) -> Array:
     """Observed information about β, never quite singular."""
-    return curvature(-now.mu_mu, sets.X) + FLAT * _bound(sets, tau2)
+    return curvature(-now.mu_mu, sets.X) + FLAT * largest_information(sets, tau2)
 
 
 def _solve(matrix: Array, right: Array, held: Flags) -> Array:
@@ -242,7 +243,7 @@ def profile_slope(sets: Coarse, tau2: Array, now: Terms, held: Flags) -> Slope:
     First: Σ ∂ℓ/∂q. Second: Σ ∂²ℓ/∂q² + c'J⁻¹c, with J the curvature in β and c = X'∂²ℓ/∂μ∂q.
     """
     cross = np.where(held, 0.0, now.mu_q @ sets.X)
-    leaning = _solve(_information(sets, now, tau2), cross, held)
+    leaning = _solve(information(sets, now, tau2), cross, held)
     second = now.q_q.sum(-1) + np.einsum("np,np->n", cross, leaning)
     return Slope(now.value.sum(-1), now.q.sum(-1), second)
 

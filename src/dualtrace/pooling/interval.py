@@ -49,26 +49,29 @@ class Truncated(NamedTuple):
     var_square: Array
 
 
-def truncated(a: Array, b: Array) -> Truncated:
+def truncated(a: Array, b: Array, *, width: Array | None = None) -> Truncated:
     """Moments of a standard normal Z given a < Z < b, elementwise; ends may be infinite, a < b.
 
     Parameters
     ----------
     a, b
         Ends of the intervals, (m,) each.
+    width
+        b - a, (m,), where the caller knows it to more digits than the difference has.
     """
+    length = b - a if width is None else width
     nearest = np.where(a > 0.0, a, np.where(b < 0.0, -b, 0.0))
     with np.errstate(invalid="ignore"):
         reach = np.maximum(np.abs(a + b) / 2.0, 1.0)
-        narrow = (b - a) * reach < NARROW
+        narrow = length * reach < NARROW
     far = (nearest > FAR) & ~narrow
     easy = ~(narrow | far)
     if easy.all():
         return _closed(a, b)
     parts = np.empty((6, a.size))
     parts[:, easy] = _closed(a[easy], b[easy])
-    parts[:, narrow] = _quadrature(a[narrow], b[narrow], FEW)
-    parts[:, far] = _quadrature(a[far], b[far], MANY)
+    parts[:, narrow] = _quadrature(a[narrow], b[narrow], length[narrow], FEW)
+    parts[:, far] = _quadrature(a[far], b[far], length[far], MANY)
     return Truncated(*parts)
 
 
@@ -102,7 +105,7 @@ def _closed(a: Array, b: Array) -> Truncated:
     return Truncated(mass, m1, m2, m2 - m1 * m1, m3 - m1 * m2, m4 - m2 * m2)
 
 
-def _quadrature(a: Array, b: Array, rule: tuple[Array, Array]) -> Truncated:
+def _quadrature(a: Array, b: Array, width: Array, rule: tuple[Array, Array]) -> Truncated:
     """Moments by integrating φ from the nearer end c inwards, over a length that carries all mass.
 
     With Z = ±(c + e), e >= 0, the density is proportional to exp(-c e - e²/2), and the length L at which it has
@@ -113,7 +116,7 @@ def _quadrature(a: Array, b: Array, rule: tuple[Array, Array]) -> Truncated:
     sign = np.where(flip, -1.0, 1.0)
     c = np.where(flip, -b, a)  # the nearer end, mirrored so that the interval extends upwards
     reach = 2.0 * NEGLIGIBLE / (np.sqrt(c * c + 2.0 * NEGLIGIBLE) + c)
-    length = np.where(c > 0.0, np.minimum(b - a, reach), b - a)  # around 0 it is narrow: integrate it whole
+    length = np.where(c > 0.0, np.minimum(width, reach), width)  # around 0 it is narrow: integrate it whole
     e = 0.5 * length[:, None] * (1.0 + nodes)
     density = weights * np.exp(-e * (c[:, None] + 0.5 * e))
     total = density.sum(-1)

@@ -124,7 +124,7 @@ def fit(
     --------
     >>> answer = fit([0.4, None, None], [0.04, 0.05, 0.06], lo=[None, -0.44, 0.0], hi=[None, 0.44, float("inf")])
     >>> print(round(float(answer.beta[0]), 3))
-    0.314
+    0.335
     """
     require_level(level)
     return _fit(_rows(yi, vi, lo=lo, hi=hi, X=X, names=names, slab=slab), level)
@@ -249,7 +249,7 @@ def _fit(rows: Rows, level: float) -> PartialPooled:
         slab=rows.slab,
         kind=rows.kind,
         influence=_influence(rows, sets, best, se[0], scale),
-        notes=_notes(rows, ends.low[0], ends.high[0]),
+        notes=_notes(rows, se[0], ends),
     )
 
 
@@ -265,13 +265,20 @@ def _prediction_interval(best: Peak, ends: Interval, level: float) -> tuple[floa
     return mean - float(np.sqrt(below**2 + spread)), mean + float(np.sqrt(above**2 + spread))
 
 
-def _notes(rows: Rows, low: Array, high: Array) -> tuple[str, ...]:
+def _notes(rows: Rows, se: Array, ends: Interval) -> tuple[str, ...]:
     notes = []
     if len(rows.y) == 1:
         notes.append("Only one row: heterogeneity cannot be estimated and is taken as 0.")
     if not rows.exact.any():
         notes.append("No exact effect was given: the answer rests on intervals and directions alone.")
-    open_ends = [n for n, a, b in zip(rows.names, low, high, strict=True) if np.isinf(a) or np.isinf(b)]
+    flat = [name for name, error in zip(rows.names, se, strict=True) if np.isnan(error)]
+    if flat:
+        notes.append(
+            f"The likelihood is flat around {', '.join(flat)}: the rows allow a whole range alike. "
+            "Read its interval; the estimate is one point of the range and has no standard error."
+        )
+    reach = zip(rows.names, ends.low[0], ends.high[0], strict=True)
+    open_ends = [name for name, low, high in reach if np.isinf(low) or np.isinf(high)]
     if open_ends:
         notes.append(f"The interval of {', '.join(open_ends)} has no end that the data set: it is infinite.")
     return tuple(notes)

@@ -55,8 +55,8 @@ class PartialPooled:
     Attributes
     ----------
     names, beta, se, ci_lb, ci_ub
-        Coefficients: name, estimate, standard error from the curvature, profile-likelihood interval
-        (an end that does not exist is infinite).
+        Coefficients: name, estimate, standard error from the curvature (NaN where the likelihood is flat),
+        profile-likelihood interval (an end that does not exist is infinite).
     lr, pval
         Likelihood-ratio test that the coefficient is 0: χ² with one degree of freedom, p.
     tau2, se_tau2, tau2_ci_lb, tau2_ci_ub

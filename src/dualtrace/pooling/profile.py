@@ -8,7 +8,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from dualtrace.pooling.coarse import Coarse, Peak, curvature, peak, profile_slope, settle, terms
+from dualtrace.pooling.coarse import (
+    Coarse,
+    Peak,
+    information,
+    largest_information,
+    peak,
+    profile_slope,
+    settle,
+    terms,
+)
 from dualtrace.pooling.likelihood import Array, Ints
 
 Curve = Callable[[Ints, Array], tuple[Array, Array]]
@@ -16,6 +25,9 @@ Curve = Callable[[Ints, Array], tuple[Array, Array]]
 
 UNBOUNDED = 1e8
 """Distance, in first steps, after which an end that was not found is called infinite."""
+
+FLATTEST = 1e5
+"""Ratio to the standard error that exact rows would give beyond which a likelihood counts as flat."""
 
 CLOSE = 1e-9
 """Agreement of the deviance with its target, relative."""
@@ -83,7 +95,7 @@ def coefficient_intervals(sets: Coarse, best: Peak, se: Array, level: float) -> 
     sets, best
         Data sets and their maxima.
     se
-        Standard errors, the first steps of the search, (n, p).
+        Standard errors, the first steps of the search, (n, p); NaN where there is none.
     level
         Confidence level.
     """
@@ -92,7 +104,8 @@ def coefficient_intervals(sets: Coarse, best: Peak, se: Array, level: float) -> 
     row, j = which // p, which % p
     start = best.beta[row, j]
     z = np.sqrt(special.chdtri(1.0, 1.0 - level))
-    step = z * se[row, j] * np.repeat([-1.0, 1.0], n * p)
+    unit = np.where(np.isfinite(se), se, _least_errors(sets, best))
+    step = z * unit[row, j] * np.repeat([-1.0, 1.0], n * p)
 
     def curve(index: Ints, x: Array) -> tuple[Array, Array]:
         found, gradient = _held_peak(sets.pick(row[index]), j[index], x)
@@ -166,22 +179,30 @@ def standard_errors(sets: Coarse, best: Peak) -> tuple[Array, Array]:
 
     Interval rows enter with their observed curvature in (β, τ²); exact rows with its expectation, which is
     block-diagonal, as in classical analysis, so that exact rows alone give the classical standard errors. On
-    the boundary τ² = 0, or where the curvature in τ² is not positive, τ² is taken as known and has no se.
+    the boundary τ² = 0, or where the curvature in τ² is not positive, τ² is taken as known and has no se. A
+    coefficient about which the likelihood is flat (all rows are wide intervals around it) has none: NaN.
     """
     now = terms(sets, best.beta, best.tau2)
     q = sets.v + best.tau2[:, None]
     cross = np.where(sets.exact, 0.0, now.mu_q)
     depth = np.where(sets.exact, sets.use * 0.5 / (q * q), -now.q_q).sum(-1)
-    j = curvature(-now.mu_mu, sets.X)
-    cov = np.linalg.inv(j)
+    cov = np.linalg.inv(information(sets, now, best.tau2))
     c = cross @ sets.X
-    gain = np.einsum("npq,nq->np", cov, c)  # cov·c: how β leans on τ²
-    information = depth - np.einsum("np,np->n", c, gain)
-    interior = (best.tau2 > 0.0) & (information > 0.0)
-    var_tau2 = np.where(interior, 1.0 / np.where(interior, information, 1.0), np.nan)
+    gain = np.einsum("npq,nq->np", cov, c)  # how β leans on τ²
+    remains = depth - np.einsum("np,np->n", c, gain)
+    interior = (best.tau2 > 0.0) & (remains > 0.0)
+    var_tau2 = np.where(interior, 1.0 / np.where(interior, remains, 1.0), np.nan)
     extra = gain * gain * np.where(interior, var_tau2, 0.0)[:, None]
     se = np.sqrt(np.einsum("npp->np", cov) + extra)
-    return se, np.sqrt(var_tau2)
+    flat = se > FLATTEST * _least_errors(sets, best)
+    return np.where(flat, np.nan, se), np.sqrt(var_tau2)
+
+
+def _least_errors(sets: Coarse, best: Peak) -> Array:
+    """Standard errors the coefficients would have if every row were exact, (n, p)."""
+    cov = np.linalg.inv(largest_information(sets, best.tau2))
+    errors: Array = np.sqrt(np.einsum("npp->np", cov))
+    return errors
 
 
 def information_share(sets: Coarse, best: Peak) -> Array:
@@ -190,8 +211,8 @@ def information_share(sets: Coarse, best: Peak) -> Array:
     J_i x_i'(X'JX)⁻¹x_i / p, with J_i = -∂²ℓ_i/∂μ² at the maximum; for an intercept alone J_i/ΣJ, which for
     exact rows is the classical weight.
     """
-    weight = -terms(sets, best.beta, best.tau2).mu_mu
-    cov = np.linalg.inv(curvature(weight, sets.X))
+    now = terms(sets, best.beta, best.tau2)
+    weight, cov = -now.mu_mu, np.linalg.inv(information(sets, now, best.tau2))
     leverage: Array = weight * np.einsum("kp,npq,kq->nk", sets.X, cov, sets.X)
     share: Array = leverage / sets.X.shape[1]
     return share

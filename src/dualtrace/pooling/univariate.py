@@ -129,7 +129,7 @@ def fit(
     Examples
     --------
     >>> print(round(float(fit([0.2, 0.5, 0.3], [0.04, 0.06, 0.05]).beta[0]), 3))
-    0.318
+    0.314
     """
     require_choice("method", method, get_args(Tau2Method))
     require_choice("test", test, get_args(TestName))
