@@ -13,7 +13,8 @@ TABLE = load_parameters()
 GOOD = """
 sources: {book: {citation: A book}}
 parameters:
-  drug.rate: {value: 1.0, unit: 1/h, prior: {uniform: [0.5, 2.0]}, range: [0.5, 2.0], meaning: rate, source: book}
+  drug.rate: {value: 1.0, unit: 1/h, prior: {uniform: [0.5, 2.0]}, range: [0.5, 2.0],
+    meaning: rate, source: book}
 """
 
 
@@ -31,7 +32,7 @@ def test_contract_every_uncertain_parameter_has_a_range_and_quantiles() -> None:
     ("old", "new", "sentence"),
     [
         ("source: book", "source: nobody", "source 'nobody' is not listed"),
-        ("1/h", "furlongs", "'furlongs' is not a unit"),
+        ("1/h", "wombats", "'wombats' is not a unit"),
         ("drug.rate", "Rate", "a name is block.word"),
         ("uniform: [0.5, 2.0]", "uniform: [0.5, 9.0]", "82% of its prior lies outside"),
         ("{book: {citation: A book}}", "{book: {citation: A}, b: {citation: B}}", "no parameter cites it"),
@@ -49,7 +50,7 @@ def test_contract_linter_names_the_problem(old: str, new: str, sentence: str) ->
         ("uniform: [0.5, 2.0]", "triangle: [1, 2]", "unknown prior 'triangle'"),
         ("uniform: [0.5, 2.0]", "uniform: [2.0, 0.5]", r"low \(2\) must be below high"),
         ("uniform: [0.5, 2.0]", "uniform: [2.0]", r"a uniform prior takes \[low, high\]"),
-        (", range: [0.5, 2.0]", "", "needs a range"),
+        ("range: [0.5, 2.0],", "", "needs a range"),
         ("meaning: rate, ", "", "meaning: Field required"),
     ],
 )
@@ -64,7 +65,7 @@ def test_contract_unknown_name_lists_the_neighbours() -> None:
 
 
 def test_contract_wrong_unit_is_refused() -> None:
-    with pytest.raises(InputError, match="plasma.lag is stored in h, not in min"):
+    with pytest.raises(InputError, match=r"plasma.lag is stored in h, not in min"):
         TABLE.number("plasma.lag", "min")
 
 
@@ -72,7 +73,7 @@ def test_contract_wrong_unit_is_refused() -> None:
     ("name", "value", "sentence"),
     [
         ("plasma.lag", 9.0, "plasma.lag must lie between 0.05 and 1 h; given 9"),
-        ("receptor.theta0", 1.2, "receptor.theta0 must lie between 0.2 and 0.98 1; given 1.2"),
+        ("receptor.theta0", 1.2, "receptor.theta0 must lie between 0.2 and 0.98; given 1.2"),
         ("dcs.molar_mass", 100.0, "dcs.molar_mass is fixed at 102.092 g/mol; given 100"),
     ],
 )

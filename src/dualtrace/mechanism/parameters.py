@@ -92,9 +92,7 @@ class ParameterTable(Frozen):
         """Return the value of ``name``, which must be stored in ``unit``."""
         entry = self.parameter(name)
         if entry.unit != unit:
-            raise InputError(
-                f"{name} is stored in {entry.unit} and was asked for in {unit}; convert it first"
-            )
+            raise InputError(f"{name} is stored in {entry.unit}, not in {unit}; convert it first")
         return entry.value
 
     def with_values(self, changes: dict[str, float]) -> ParameterTable:
@@ -109,14 +107,11 @@ class ParameterTable(Frozen):
         for name, value in changes.items():
             entry = self.parameter(name)
             if entry.range is None:
-                raise InputError(
-                    f"{name} is fixed at {entry.value:g} {entry.unit} and cannot be set to {value:g}"
-                )
+                raise InputError(f"{name} is fixed at {entry.value:g} {entry.unit}; given {value:g}")
             low, high = entry.range
             if not low <= value <= high:
-                raise InputError(
-                    f"{name} must lie between {low:g} and {high:g} {entry.unit}; given {value:g}"
-                )
+                unit = "" if entry.unit == "1" else f" {entry.unit}"
+                raise InputError(f"{name} must lie between {low:g} and {high:g}{unit}; given {value:g}")
             entries[name] = entry.model_copy(update={"value": float(value)})
         return self.model_copy(update={"parameters": entries})
 

@@ -44,9 +44,7 @@ class Subject:
         _require_within("age", self.age_years, _AGES, "years")
         youngest = load_parameters().number("child.youngest_age", "year")
         if self.age_years < youngest:
-            raise InputError(
-                f"children below {youngest:g} years are not simulated; given {self.age_years:g} years"
-            )
+            raise InputError(f"age must be at least {youngest:g} years; given {self.age_years:g} years")
         if self.fat_free_mass_kg is not None and not 0 < self.fat_free_mass_kg < self.weight_kg:
             raise InputError(
                 f"fat-free mass must be above 0 and below the weight ({self.weight_kg:g} kg); "
