@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dualtrace.mechanism.agents import agent_kinetics, dserine
 from dualtrace.mechanism.brain import default_brain
 from dualtrace.mechanism.dosing import Meal, bolus, repeat
 from dualtrace.mechanism.linear import area_to_infinity, concentration
@@ -20,7 +21,6 @@ from dualtrace.mechanism.plasma import (
     covariates,
     default_kinetics,
     dose_arrays,
-    dserine_kinetics,
     micromolar,
     peak_time,
     transit_kinetics,
@@ -109,7 +109,7 @@ def test_reference_resendiz_galvan_single_500_mg() -> None:
 
 @pytest.mark.parametrize(("mg_per_kg", "peak"), DSERINE_PEAKS_UM)
 def test_reference_dserine_peak_is_linear_in_dose(mg_per_kg: float, peak: float) -> None:
-    kinetics = dserine_kinetics(80.0, LOOKUP)
+    kinetics = agent_kinetics(dserine(LOOKUP), 80.0)
     dose = dose_arrays(bolus(80.0 * mg_per_kg, limit_mg=LOOKUP("dserine.dose_limit", "mg")))
     top = micromolar(
         concentration(kinetics, dose, peak_time(kinetics)), LOOKUP("dserine.molar_mass", "g/mol")

@@ -7,6 +7,7 @@ Both are pure functions of arrays: ``vmap`` them over people, differentiate them
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -93,6 +94,7 @@ class Chain(NamedTuple):
     drug: receptor.Ligand
     around: receptor.Surroundings
     sites_lost: Array
+    channel_ic50_um: Array
     tolerance: Tolerance
     window_h: Array
 
@@ -121,7 +123,28 @@ def build(
         plasma = transit_kinetics(person, lookup, deviations=deviations)
     else:
         plasma = default_kinetics(person, meals, lookup, deviations)
-    site, drug = receptor.default_site(lookup), receptor.cycloserine(lookup)
+    return connect(
+        plasma,
+        default_brain(plasma, lookup),
+        receptor.cycloserine(lookup),
+        lookup,
+        molar_mass=lookup("dcs.molar_mass", "g/mol"),
+        switches=switches,
+    )
+
+
+def connect(
+    plasma: LinearKinetics,
+    brain: LinearKinetics,
+    drug: receptor.Ligand,
+    lookup: Lookup,
+    *,
+    molar_mass: ArrayLike,
+    channel_ic50_um: ArrayLike = math.inf,
+    switches: Switches = DEFAULT,
+) -> Chain:
+    """Connect any agent's kinetics and affinity to the receptor, tolerance and window of the table."""
+    site = receptor.default_site(lookup)
     if switches.arousal is not None:
         site = receptor.with_arousal(site, switches.arousal, lookup("receptor.activity_slope", "1"))
     site, drug = receptor.with_antidepressant(
@@ -131,12 +154,13 @@ def build(
     width = "consolidation.tau" if switches.kernel is Kernel.EXPONENTIAL else "consolidation.step_width"
     return Chain(
         plasma=plasma,
-        brain=default_brain(plasma, lookup),
-        molar_mass=jnp.asarray(lookup("dcs.molar_mass", "g/mol")),
+        brain=brain,
+        molar_mass=jnp.asarray(molar_mass),
         site=site,
         drug=drug,
         around=surroundings(switches.antagonists_um, lookup),
         sites_lost=jnp.asarray(lookup("antidepressant.site_loss", "1") if whole_site else 0.0),
+        channel_ic50_um=jnp.asarray(channel_ic50_um),
         tolerance=default_tolerance(lookup) if switches.tolerance else OFF,
         window_h=jnp.asarray(lookup(width, "h")),
     )
@@ -184,4 +208,5 @@ def consolidation_window(
 
 def _gain(chain: Chain, brain_um: Array) -> Array:
     whole = receptor.gain(chain.site, brain_um, chain.drug, chain.around)
+    whole = whole * receptor.unblocked(brain_um, chain.channel_ic50_um)
     return 1 + (1 - chain.sites_lost) * (whole - 1)

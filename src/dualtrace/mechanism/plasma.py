@@ -1,12 +1,11 @@
 """First link: swallowed milligrams become a plasma concentration (mg/L).
 
-Four structures, all instances of :class:`~dualtrace.mechanism.linear.LinearKinetics`, so that superposition,
+Three structures, all instances of :class:`~dualtrace.mechanism.linear.LinearKinetics`, so that superposition,
 areas, grids and gradients are written once:
 
 ``one_compartment``  first-order absorption with lag (Alghamdi 2019, the default)
-``two_compartment``  a user's own agent
+``two_compartment``  the same with a peripheral compartment, for a user's own agent
 ``transit``          transit chain (Resendiz-Galvan 2025), the structural alternative
-``per_weight``       one compartment scaled by weight (D-serine)
 """
 
 from __future__ import annotations
@@ -218,17 +217,6 @@ def transit_kinetics(
         absorption=lookup("transit.absorption", "1/h") * jnp.exp(jnp.asarray(deviations.absorption)),
         mean_time=lookup("transit.mean_time", "h") * jnp.exp(jnp.asarray(deviations.lag)),
         stages=round(lookup("transit.stages", "1")),
-    )
-
-
-def dserine_kinetics(weight_kg: ArrayLike, lookup: Lookup) -> LinearKinetics:
-    """One compartment for D-serine, volume and clearance proportional to weight."""
-    space = lookup("dserine.volume", "L/kg") * jnp.asarray(weight_kg)
-    return one_compartment(
-        clearance=space * jnp.log(2.0) / lookup("dserine.half_life", "h"),
-        volume=space,
-        absorption=lookup("dserine.absorption", "1/h"),
-        lag=lookup("dserine.lag", "h"),
     )
 
 

@@ -11,6 +11,8 @@ from dualtrace.errors import InputError
 from dualtrace.mechanism.plasma import Covariates, Deviations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from dualtrace.mechanism.parameters import Lookup
@@ -62,6 +64,26 @@ def draw_deviations(lookup: Lookup, *, count: int, seed: int) -> Deviations:
         "plasma.gamma_clearance",
     )
     return Deviations(*(lookup(name, "1") * row for name, row in zip(scales, draws, strict=True)))
+
+
+def draw_transit_deviations(lookup: Lookup, *, count: int, seed: int) -> Deviations:
+    """Deviations of Resendiz-Galvan's model: clearance between people, the rest between occasions.
+
+    Bioavailability ``exp(f)`` divides apparent clearance and volume alike. A dose is one occasion.
+    """
+    draws = np.random.default_rng(seed).standard_normal((4, count))
+    scales = ("omega_clearance", "kappa_bioavailability", "kappa_absorption", "kappa_time")
+    own, available, rate, time = (
+        lookup(f"transit.{name}", "1") * row for name, row in zip(scales, draws, strict=True)
+    )
+    return Deviations(own - available, -available, rate, time, np.zeros(count))
+
+
+def draw_agent_deviations(spread: Mapping[str, float], *, count: int, seed: int) -> Deviations:
+    """Deviations of a user's agent: log SDs of clearance, volume, absorption and lag by name."""
+    draws = np.random.default_rng(seed).standard_normal((4, count))
+    names = ("clearance", "volume", "absorption", "lag")
+    return Deviations(*(spread[name] * row for name, row in zip(names, draws, strict=True)))
 
 
 def band(values: NDArray[np.float64], levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> NDArray[np.float64]:
