@@ -13,15 +13,17 @@ from dualtrace.errors import InputError
 from dualtrace.mechanism.agents import find_agent
 from dualtrace.mechanism.chain import Structure, Switches
 from dualtrace.mechanism.consolidation import Kernel
-from dualtrace.mechanism.dosing import Meal
+from dualtrace.mechanism.dosing import Meal, bolus
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.mechanism.receptor import Antidepressant
-from dualtrace.mechanism.scenario import LEVELS, Result, Scenario, simulate
+from dualtrace.mechanism.scenario import LEVELS, Result, Scenario, chain_of, simulate
 from dualtrace.mechanism.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from dualtrace.mechanism.parameters import ParameterTable
 
 _LINKS = {
     "plasma_mg_per_l": "plasma mg/L",
@@ -42,7 +44,10 @@ def run_exposure(given: Mapping[str, Any]) -> None:
         raise InputError(f"--hours must lie after the session's end and within 336; given {hours:g}")
     start = min(_EARLIEST_H, scenario.regimen.times_h[0])
     times = np.arange(np.floor(start), hours + _STEP_H / 2, _STEP_H)
-    result = simulate(scenario, people=int(given["people"]), seed=int(given["seed"]), time_h=times)
+    table = load_parameters().with_values(dict(_change(text) for text in given["changes"]))
+    result = simulate(
+        scenario, people=int(given["people"]), seed=int(given["seed"]), time_h=times, table=table
+    )
     Console(width=110).print(_table(scenario, result))
     if given["out"] is not None:
         _write_curves(given["out"], result)
@@ -50,6 +55,27 @@ def run_exposure(given: Mapping[str, Any]) -> None:
         from dualtrace.report.mechanism_figures import exposure_figure
 
         exposure_figure(scenario, result).savefig(given["figure"])
+    if given["sbml"] is not None:
+        given["sbml"].write_text(_sbml(scenario, table), encoding="utf-8")
+
+
+def _sbml(scenario: Scenario, table: ParameterTable) -> str:
+    """SBML of the typical person; its clock starts when the dose is swallowed."""
+    from dualtrace.mechanism.plasma import TYPICAL
+    from dualtrace.mechanism.sbml import write_sbml
+
+    if scenario.agent is not None:
+        raise InputError("SBML is written for D-cycloserine; leave --agent out")
+    shifted = bolus(scenario.dose_mg, meal=scenario.meal)
+    return write_sbml(chain_of(scenario, table.number, TYPICAL), shifted, table.number)
+
+
+def _change(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise InputError(f"--set takes NAME=VALUE; given {text!r}") from None
 
 
 def scenario_from(given: Mapping[str, Any]) -> Scenario:

@@ -33,11 +33,13 @@ def simulate() -> None:
 @click.option("--arousal", type=float, help="Switch on activity-dependent occupancy: arousal from 0 to 1.")
 @click.option("--antidepressant", type=click.Choice(_ANTIDEPRESSANTS), default="none", show_default=True)
 @click.option("--antagonist", "antagonists", multiple=True, metavar="NAME=uM", help="For example mk801=0.02.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Replace a constant.")
 @click.option("--people", type=int, default=1000, show_default=True, help="Size of the population band.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the population.")
 @click.option("--hours", type=float, default=12.0, show_default=True, help="Follow to this hour.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write all curves as CSV.")
 @click.option("--figure", type=click.Path(path_type=Path, dir_okay=False), help="Draw the time courses.")
+@click.option("--sbml", type=click.Path(path_type=Path, dir_okay=False), help="Export as SBML.")
 def exposure(**given: object) -> None:
     """Show plasma, brain, occupancy, gain and the boost M around one session, with population bands."""
     from dualtrace.cli.exposure import run_exposure

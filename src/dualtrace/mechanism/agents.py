@@ -12,8 +12,8 @@ A file looks like this; every quantity is a number in the unit shown or text wit
     receptor: {k: 3 uM, efficacy: [1, 1, 1, 1]}
 
 ``kinetics`` with ``exchange`` and ``peripheral_volume`` has two compartments; ``per_kg: true`` makes volumes
-and clearances per kilogram. ``receptor`` gives affinity at GluN2B and efficacy at GluN2A, 2B, 2C, 2D (0: a site
-antagonist), or ``channel_ic50`` for a channel blocker. ``spread`` gives log SDs between people.
+and clearances per kilogram. ``receptor`` gives affinity at GluN2B and efficacy at GluN2A, 2B, 2C and 2D
+(0: a site antagonist), or ``channel_ic50`` for a channel blocker. ``spread`` gives log SDs between people.
 """
 
 from __future__ import annotations

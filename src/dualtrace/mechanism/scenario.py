@@ -24,9 +24,7 @@ from dualtrace.mechanism.chain import (
     consolidation_boost,
     expose,
 )
-from dualtrace.mechanism.consolidation import Kernel
 from dualtrace.mechanism.dosing import Meal, Regimen, bolus
-from dualtrace.mechanism.linear import Doses
 from dualtrace.mechanism.numerics import compiled
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.mechanism.plasma import Deviations, covariates, dose_arrays
@@ -41,8 +39,9 @@ from dualtrace.mechanism.subject import Subject, reference_subject
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dualtrace.mechanism.consolidation import Kernel
     from dualtrace.mechanism.linear import Doses
-from dualtrace.mechanism.parameters import Lookup
+    from dualtrace.mechanism.parameters import Lookup, ParameterTable
 
 LEVELS = (0.05, 0.5, 0.95)
 """Quantiles of a population band."""
@@ -126,8 +125,17 @@ class Result:
         return band(self.people_boost, LEVELS)
 
 
-def simulate(scenario: Scenario, *, people: int, seed: int, time_h: NDArray[np.float64]) -> Result:
+def simulate(
+    scenario: Scenario,
+    *,
+    people: int,
+    seed: int,
+    time_h: NDArray[np.float64],
+    table: ParameterTable | None = None,
+) -> Result:
     """Follow the typical person and ``people`` random ones through one session.
+
+    ``table`` replaces the shipped constants.
 
     Raises
     ------
@@ -136,7 +144,7 @@ def simulate(scenario: Scenario, *, people: int, seed: int, time_h: NDArray[np.f
     """
     if people < 1:
         raise InputError(f"the population needs 1 or more people; given {people}")
-    lookup = load_parameters().number
+    lookup = (table or load_parameters()).number
     doses = dose_arrays(scenario.regimen)
     kernel, end = scenario.switches.kernel, scenario.session_end_h
 
