@@ -35,7 +35,7 @@ def test_contract_exposure_writes_curves_figure_and_sbml(tmp_path: Path) -> None
         *("--dose", "50", "--after", "30", "--out", str(files["csv"])),
         *("--figure", str(files["svg"]), "--sbml", str(files["xml"])),
     )
-    rows = list(csv.DictReader(files["csv"].open(encoding="utf-8")))
+    rows = list(csv.DictReader(files["csv"].read_text(encoding="utf-8").splitlines()))
     assert float(rows[0]["plasma_mg_per_l"]) == 0
     assert float(rows[-1]["gain"]) > 1
     assert files["svg"].read_text(encoding="utf-8").startswith("<?xml")

@@ -93,8 +93,7 @@ def test_law_mass_balance_dose_is_eliminated_plus_remaining(kinetics: LinearKine
     assert float(concentration(kinetics, DOSES, -0.01)) == 0
 
 
-@pytest.mark.parametrize("start", [0.0, 3.0, -2.0])
-@pytest.mark.parametrize("step", [1.0, 0.25])
+@pytest.mark.parametrize(("start", "step"), [(0.0, 1.0), (3.0, 0.25), (-2.0, 0.25)])
 def test_law_grid_recursion_equals_closed_form(start: float, step: float) -> None:
     poles = (jnp.asarray([6.6, 0.4]), jnp.asarray([0.07, 0.5]), jnp.asarray([0.5, 0.4]))
     kinetics = LinearKinetics(
@@ -147,12 +146,13 @@ def test_law_gradient_equals_finite_difference(absorption: float) -> None:
         kinetics = one_compartment(clearance=clearance, volume=volume, absorption=rate, lag=lag)
         return concentration(kinetics, DOSES, TIMES)
 
-    exact = np.asarray(jax.jacfwd(curve)(at))
+    exact = np.asarray(jax.jit(jax.jacfwd(curve))(at))
     for column in range(4):
         step = jnp.zeros(4).at[column].set(1e-6 * at[column])
         numeric = np.asarray((curve(at + step) - curve(at - step)) / (2 * step[column]))
         assert exact[:, column] == pytest.approx(numeric, rel=1e-5, abs=1e-6 * np.max(np.abs(numeric)))
-    assert jax.jacrev(curve)(at) == pytest.approx(exact, rel=1e-10, abs=1e-13)
+    backward = jax.jit(jax.grad(lambda values: jnp.sum(curve(values))))(at)
+    assert backward == pytest.approx(exact.sum(axis=0), rel=1e-10, abs=1e-12)
 
 
 def test_law_single_precision_agrees_to_seven_digits() -> None:
