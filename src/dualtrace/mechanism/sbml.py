@@ -1,11 +1,9 @@
 """Export of plasma, brain and receptor as SBML Level 3 Version 1 core, with units; needs the ``sbml`` extra.
 
-Doses are no events (importers differ, and some drop events silently). The absorption flow of each dose is an
-explicit function of time, ``D k_a exp(-k_a (t - t_j - T_lag))`` from its arrival on; plasma and brain are two
-rate rules; everything else follows by assignment rules. An importing tool must support rate rules, assignment
-rules, ``piecewise`` and the ``time`` symbol. The flow jumps when a dose arrives: an integrator that does not
-look for jumps needs a largest step well below the time between doses, and an absolute tolerance that is
-not absurdly small (1e-9 mg works; at 1e-14 mg the step falls below what the clock can resolve).
+Doses are no events (importers differ, and some drop events silently), and no jumps in a rate either (an
+integrator can step over those). Plasma is an explicit function of time, each dose's curve from its arrival
+on; the brain is one rate rule driven by that continuous curve; everything else follows by assignment rules.
+An importing tool must support rate rules, assignment rules, ``piecewise`` and the ``time`` symbol.
 """
 
 from __future__ import annotations
@@ -31,7 +29,6 @@ _UNITS: dict[str, tuple[tuple[str, int, int, float], ...]] = {
     "hour": (("second", 1, 0, 3600.0),),
     "per_hour": (("second", -1, 0, 3600.0),),
     "mg": (("gram", 1, -3, 1.0),),
-    "mg_per_hour": (("gram", 1, -3, 1.0), ("second", -1, 0, 3600.0)),
     "litre_per_hour": (("litre", 1, 0, 1.0), ("second", -1, 0, 3600.0)),
     "mg_per_litre": (("gram", 1, -3, 1.0), ("litre", -1, 0, 1.0)),
     "uM": (("mole", 1, -6, 1.0), ("litre", -1, 0, 1.0)),
@@ -71,6 +68,10 @@ def write_sbml(chain: Chain, regimen: Regimen, lookup: Lookup) -> str:
     if any(time < 0 for time in regimen.times_h):
         raise InputError(
             f"time in SBML starts at 0; shift the regimen, whose first dose is at {regimen.times_h[0]:g} h"
+        )
+    if np.any(np.isclose(chain.plasma.poles[0], chain.plasma.poles[1], rtol=1e-6)):
+        raise InputError(
+            "SBML's formula needs absorption and elimination rates that differ; change one slightly"
         )
     if np.isfinite(chain.channel_ic50_um) or chain.sites_lost > 0 or chain.around != CLEAN:
         raise InputError("SBML holds the drug alone; switch off antagonists and lost sites")
@@ -123,18 +124,17 @@ def _constants(chain: Chain, regimen: Regimen, lookup: Lookup) -> Iterator[tuple
 
 
 def _rates() -> Iterator[tuple[str, str, str]]:
-    yield "central", "mg", "absorbed - CL / V * central"
     yield "brain", "mg_per_litre", "ke0 * (kp * plasma - brain)"
 
 
 def _assignments(doses: int) -> Iterator[tuple[str, str, str]]:
-    flows = [
-        f"piecewise(dose_{j} * ka_{j} * exp(-ka_{j} * (time - time_{j} - lag)), "
-        f"time >= time_{j} + lag, 0 mg_per_hour)"
+    curves = [
+        f"piecewise(dose_{j} / V * ka_{j} / (ka_{j} - CL / V) * "
+        f"(exp(-CL / V * (time - time_{j} - lag)) - exp(-ka_{j} * (time - time_{j} - lag))), "
+        f"time >= time_{j} + lag, 0 mg_per_litre)"
         for j in range(1, doses + 1)
     ]
-    yield "absorbed", "mg_per_hour", " + ".join(flows) or "0 mg_per_hour"
-    yield "plasma", "mg_per_litre", "central / V"
+    yield "plasma", "mg_per_litre", " + ".join(curves) or "0 mg_per_litre"
     yield "brain_uM", "uM", "brain * micromolar"
     for label in CLASSES:
         yield f"bound_{label}", "dimensionless", f"brain_uM / k_{label}"
