@@ -15,8 +15,9 @@ MAY_IMPORT = {
     "evidence": {"errors"},
     "effects": {"errors", "evidence"},
     "pooling": {"errors", "evidence", "effects"},
-    "report": {"errors", "evidence", "effects", "pooling"},
-    "cli": {"errors", "evidence", "effects", "pooling", "report"},
+    "mechanism": {"errors", "evidence"},
+    "report": {"errors", "evidence", "effects", "pooling", "mechanism"},
+    "cli": {"errors", "evidence", "effects", "pooling", "mechanism", "report"},
 }
 """Which parts of the package each part may import, itself aside."""
 

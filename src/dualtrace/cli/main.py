@@ -13,6 +13,7 @@ from dualtrace.errors import DualtraceError, EvidenceError
 VERBS: dict[str, tuple[str, str]] = {
     "pool": ("dualtrace.cli.pool", "Pool effects: the shipped evidence, your trials, or any table."),
     "report": ("dualtrace.cli.report", "Write the comparative analysis as a page, tables and figures."),
+    "simulate": ("dualtrace.cli.simulate", "Simulate the mechanism: from a swallowed dose to consolidation."),
     "trials": ("dualtrace.cli.trials", "List, show, check and export the evidence base."),
 }
 

@@ -21,9 +21,12 @@ from dualtrace.report.build import document, write
     help="Folder to write into; made when absent.",
 )
 @click.option("--pdf", "with_pdf", is_flag=True, help="Write report.pdf too.")
+@click.option("--mechanism", "with_mechanism", is_flag=True, help="Add the mechanism (some seconds).")
 @trial_options
 @json_option
-def report(output: Path, with_pdf: bool, folder: Path | None, alone: bool, as_json: bool) -> None:
+def report(
+    output: Path, with_pdf: bool, with_mechanism: bool, folder: Path | None, alone: bool, as_json: bool
+) -> None:
     """Write the comparative analysis: index.html (needs no network), tables as CSV, figures as SVG and PNG.
 
     \b
@@ -40,7 +43,8 @@ def report(output: Path, with_pdf: bool, folder: Path | None, alone: bool, as_js
             if status is not None:
                 status.update(f"{stage} …")
 
-        written = write(document(trials, progress=progress), trials, output, with_pdf=with_pdf, progress=progress)
+        content = document(trials, with_mechanism=with_mechanism, progress=progress)
+        written = write(content, trials, output, with_pdf=with_pdf, progress=progress)
     if as_json:
         print_json({"folder": str(output), "files": [str(path) for path in written], "trials": len(trials)})
         return

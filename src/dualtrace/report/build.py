@@ -33,13 +33,17 @@ TITLE = "D-cycloserine with exposure therapy: what the trials found"
 SUBTITLE = "A comparative analysis across social anxiety disorder, panic disorder, OCD, PTSD and specific phobia"
 
 
-def document(trials: Sequence[Trial], *, progress: Callable[[str], None] = lambda _: None) -> Document:
+def document(
+    trials: Sequence[Trial], *, with_mechanism: bool = False, progress: Callable[[str], None] = lambda _: None
+) -> Document:
     """Return the report as data.
 
     Parameters
     ----------
     trials
         The evidence base.
+    with_mechanism
+        Whether the chapter on the mechanism is added; it costs several seconds.
     progress
         Called with the name of each stage as it starts.
     """
@@ -56,6 +60,7 @@ def document(trials: Sequence[Trial], *, progress: Callable[[str], None] = lambd
         ("protocols", lambda: protocols(analysis)),
         ("moderators", lambda: (dual_effect(analysis.trials, analysis.poolings),)),
         ("analyses by others", lambda: (others(analysis),)),
+        *((("mechanism", _mechanism),) if with_mechanism else ()),
         ("conflicts and gaps", lambda: (gaps(analysis.trials),)),
         ("records", lambda: (records(analysis.trials),)),
     )
@@ -65,6 +70,12 @@ def document(trials: Sequence[Trial], *, progress: Callable[[str], None] = lambd
     sections = tuple(parts)
     colophon = f"Made by dualtrace {version('dualtrace')} from {len(analysis.trials)} records."
     return Document(TITLE, SUBTITLE, sections, _entries(sections, trials), colophon)
+
+
+def _mechanism() -> tuple[Section, ...]:
+    from dualtrace.report.sections.mechanism import mechanism  # loads the array library of the mechanism
+
+    return (mechanism(),)
 
 
 def write(

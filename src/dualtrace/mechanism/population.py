@@ -1,0 +1,91 @@
+"""Random people: log-normal deviations of the kinetic parameters, and covariates, from an explicit seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dualtrace.errors import InputError
+from dualtrace.mechanism.plasma import Covariates, Deviations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from dualtrace.mechanism.parameters import Lookup
+
+
+@dataclass(frozen=True, slots=True)
+class CovariateSpread:
+    """Joint normal of weight (kg) and creatinine clearance (mL/min), cut at a quarter of the mean."""
+
+    weight_mean: float
+    weight_sd: float
+    crcl_mean: float
+    crcl_sd: float
+    correlation: float
+
+    def __post_init__(self) -> None:
+        if min(self.weight_mean, self.crcl_mean) <= 0 or min(self.weight_sd, self.crcl_sd) < 0:
+            raise InputError(
+                f"means must be positive and SDs 0 or more; given weight "
+                f"{self.weight_mean:g} ({self.weight_sd:g}) kg, "
+                f"creatinine clearance {self.crcl_mean:g} ({self.crcl_sd:g}) mL/min"
+            )
+        if not -1 < self.correlation < 1:
+            raise InputError(f"a correlation must lie between -1 and 1; given {self.correlation:g}")
+
+
+def draw_covariates(spread: CovariateSpread, *, count: int, tb_patient: bool, seed: int) -> Covariates:
+    """Weights and creatinine clearances of ``count`` adults."""
+    generator = np.random.default_rng(seed)
+    first, second = generator.standard_normal((2, count))
+    second = spread.correlation * first + np.sqrt(1 - spread.correlation**2) * second
+    weight = np.maximum(spread.weight_mean + spread.weight_sd * first, spread.weight_mean / 4)
+    crcl = np.maximum(spread.crcl_mean + spread.crcl_sd * second, spread.crcl_mean / 4)
+    ones = np.ones(count)
+    return Covariates(weight, crcl, float(tb_patient) * ones, 0 * ones, weight)
+
+
+def draw_deviations(lookup: Lookup, *, count: int, seed: int) -> Deviations:
+    """Between-person deviations of Alghamdi's model, and one occasion's deviation of clearance.
+
+    Independent normals of the logarithm with the SDs ``plasma.omega_*`` and ``plasma.gamma_clearance``.
+    """
+    draws = np.random.default_rng(seed).standard_normal((5, count))
+    scales = (
+        "plasma.omega_clearance",
+        "plasma.omega_volume",
+        "plasma.omega_absorption",
+        "plasma.omega_lag",
+        "plasma.gamma_clearance",
+    )
+    return Deviations(*(lookup(name, "1") * row for name, row in zip(scales, draws, strict=True)))
+
+
+def draw_transit_deviations(lookup: Lookup, *, count: int, seed: int) -> Deviations:
+    """Deviations of Resendiz-Galvan's model: clearance between people, the rest between occasions.
+
+    Bioavailability ``exp(f)`` divides apparent clearance and volume alike. A dose is one occasion.
+    """
+    draws = np.random.default_rng(seed).standard_normal((4, count))
+    scales = ("omega_clearance", "kappa_bioavailability", "kappa_absorption", "kappa_time")
+    own, available, rate, time = (
+        lookup(f"transit.{name}", "1") * row for name, row in zip(scales, draws, strict=True)
+    )
+    return Deviations(own - available, -available, rate, time, np.zeros(count))
+
+
+def draw_agent_deviations(spread: Mapping[str, float], *, count: int, seed: int) -> Deviations:
+    """Deviations of a user's agent: log SDs of clearance, volume, absorption and lag by name."""
+    draws = np.random.default_rng(seed).standard_normal((4, count))
+    names = ("clearance", "volume", "absorption", "lag")
+    return Deviations(*(spread[name] * row for name, row in zip(names, draws, strict=True)))
+
+
+def band(values: NDArray[np.float64], levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> NDArray[np.float64]:
+    """Quantiles over the last axis (the people), one row per level."""
+    return np.quantile(values, levels, axis=-1)
