@@ -21,6 +21,9 @@ CLOSE = 1e-15
 NOISE = 1e-11
 """Predicted gain too small to be seen in the rounding of the function itself."""
 
+SNAP = 1e-13
+"""A variable closer to its lower bound than this share of its longest step is put on the bound."""
+
 REACH = 3.0
 """Longest step per direction, in units where the curvature along each variable is 1."""
 
@@ -48,6 +51,11 @@ class Ascent(NamedTuple):
     converged: Flags
     free: Flags
 
+    def pick(self, index: Ints) -> Ascent:
+        """Some of the searches."""
+        point = Point(*(part[index] for part in self.point))
+        return Ascent(self.theta[index], point, self.converged[index], self.free[index])
+
 
 def ascend(function: Function, start: Array, lower: Array, upper: Array, *, longest: Array) -> Ascent:
     """Climb from each start to a local maximum.
@@ -69,6 +77,7 @@ def ascend(function: Function, start: Array, lower: Array, upper: Array, *, long
     theta = np.clip(start, lower, upper)
     point = function(np.arange(n), theta)
     converged = np.zeros(n, dtype=bool)
+    near = np.where(np.isfinite(longest), SNAP * longest, 0.0)
     active: Ints = np.flatnonzero(np.isfinite(point.value))
     for _ in range(ITERATIONS):
         if not active.size:
@@ -78,7 +87,7 @@ def ascend(function: Function, start: Array, lower: Array, upper: Array, *, long
         move = _within(move, longest[active])
         last = gain < CLOSE * (1.0 + np.abs(here.value))
         bounds = (lower[active], upper[active])
-        stuck = _step(function, active, theta, point, move, bounds)
+        stuck = _step(function, active, (theta, point), move, (*bounds, near[active]))
         converged[active[last | (stuck & (gain < NOISE * (1.0 + np.abs(here.value))))]] = True
         active = active[~(last | stuck)]
     return Ascent(theta, point, converged, free(point.gradient, theta, (lower, upper)))
@@ -116,17 +125,22 @@ def _within(move: Array, longest: Array) -> Array:
 
 
 def _step(
-    function: Function, active: Ints, theta: Array, point: Point, move: Array, bounds: tuple[Array, Array]
+    function: Function, active: Ints, state: tuple[Array, Point], move: Array, bounds: tuple[Array, Array, Array]
 ) -> Flags:
-    """Take each step, cut to a quarter until the function does not fall; changes theta and point in place.
+    """Take each step, cut to a quarter until the function does not fall; changes the state in place.
+
+    ``bounds`` are the lower and upper limits and the distance from the lower within which a variable is put on it.
 
     Returns which could not be taken at all.
     """
+    theta, point = state
     waiting = np.arange(active.size)
     share = 1.0
     while waiting.size and share > 1e-9:
         sets = active[waiting]
-        new = np.clip(theta[sets] + share * move[waiting], bounds[0][waiting], bounds[1][waiting])
+        low, high, near = (bound[waiting] for bound in bounds)
+        new = np.clip(theta[sets] + share * move[waiting], low, high)
+        new = np.where(new < low + near, low, new)
         reached = function(sets, new)
         up = reached.value >= point.value[sets] - 1e-13 * (1.0 + np.abs(point.value[sets]))
         theta[sets[up]] = new[up]

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from dualtrace.pooling.small_study.ascent import Ascent
     from dualtrace.pooling.small_study.precision import Imprecision
     from dualtrace.pooling.small_study.selection_fit import Plain
-    from dualtrace.pooling.small_study.weighted_likelihood import Rows
     from dualtrace.pooling.small_study.weighting import Weighting
 
 LEAST, MOST = 1e-5, 1e5
@@ -246,8 +245,8 @@ def _fit(y: Array, v: Array, basis: Array, model: Model, kind: SelectionKind, *,
     """
     rows, plain = bind(y, v, basis, model.weighting), plain_fit(y, v, basis, random=random)
     lower, upper = _limits(model, kind)
-    found = search(rows, plain, model.starts, Bounds(lower, upper, random))
-    at_end = ~model.free & False
+    fits = [plain, plain_fit(y, v, basis, random=False)] if random else [plain]
+    found, *equal = search(rows, fits, model.starts, Bounds(lower, upper))
     eta = found.theta[0, basis.shape[1] + 1 :]
     at_end = model.free & ((eta >= upper) | ((eta <= lower) & (lower != 0.0)))
     if not found.converged[0] or at_end.any():
@@ -255,7 +254,7 @@ def _fit(y: Array, v: Array, basis: Array, model: Model, kind: SelectionKind, *,
             "The likelihood of this selection model has no maximum for these rows: too few results are on one side of "
             "a step, or they leave open how strong selection was. Use fewer steps, or hold delta at chosen values."
         )
-    return Fitted(found, _equal(rows, y, v, basis, model, Bounds(lower, upper, False)) if random else None, plain)
+    return Fitted(found, equal[0] if equal else None, plain)
 
 
 def _limits(model: Model, kind: SelectionKind) -> tuple[Array, Array]:
@@ -266,10 +265,6 @@ def _limits(model: Model, kind: SelectionKind) -> tuple[Array, Array]:
     held = model.delta[-r:]
     value = np.log(held) if logged else held
     return np.where(model.free, low, value), np.where(model.free, high, value)
-
-
-def _equal(rows: Rows, y: Array, v: Array, basis: Array, model: Model, bounds: Bounds) -> Ascent:
-    return search(rows, plain_fit(y, v, basis, random=False), model.starts, bounds)
 
 
 def _label(

@@ -12,6 +12,8 @@ from dualtrace.pooling.small_study.weighted_likelihood import Point, Rows, log_l
 from dualtrace.pooling.tau2 import maximum_likelihood
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dualtrace.pooling.small_study.weighting import Weighting
 
 ETA_STEP = 1.5
@@ -25,26 +27,28 @@ class Plain(NamedTuple):
     ----------
     coef, tau2, ll
         Coefficients of the basis (n, p), τ² (n,), log-likelihood (n,).
+    random
+        Whether τ² was estimated; else it is 0.
     """
 
     coef: Array
     tau2: Array
     ll: Array
+    random: bool
 
 
 class Bounds(NamedTuple):
-    """Limits of η, (r,) each, and whether τ² is estimated (else it is 0)."""
+    """Limits of η, (r,) each."""
 
     lower: Array
     upper: Array
-    random: bool
 
 
 def plain_fit(y: Array, v: Array, basis: Array, *, random: bool) -> Plain:
     """Fit y ~ N(Xβ, v + τ²) by maximum likelihood; y and v are (n, k)."""
     sets = data(y, v, basis)
     tau2 = maximum_likelihood(sets, restricted=False) if random else np.zeros(y.shape[0])
-    return Plain(wls(sets, tau2).coef, tau2, loglik(sets, tau2, restricted=False))
+    return Plain(wls(sets, tau2).coef, tau2, loglik(sets, tau2, restricted=False), random)
 
 
 def bind(y: Array, v: Array, basis: Array, weighting: Weighting) -> Rows:
@@ -52,37 +56,41 @@ def bind(y: Array, v: Array, basis: Array, weighting: Weighting) -> Rows:
     return Rows(y / np.sqrt(v), v, basis, weighting)
 
 
-def search(rows: Rows, plain: Plain, starts: Array, bounds: Bounds) -> Ascent:
-    """Best maximum reached from the plain fit with each start of η, for every data set.
+def search(rows: Rows, plain: Sequence[Plain], starts: Array, bounds: Bounds) -> list[Ascent]:
+    """Best maximum reached from plain fits with each start of η, for every data set.
 
     Parameters
     ----------
     rows
         n data sets.
     plain
-        Their fits without selection.
+        Fits of them without selection, m; τ² is estimated where the plain fit did.
     starts
         Values of η to start from, (S, r).
     bounds
-        Limits.
+        Limits of η.
 
     Returns
     -------
-    Ascent
-        One row per data set; ``converged`` is false where no start ended in a maximum.
+    list of Ascent
+        For each plain fit, one row per data set; ``converged`` is false where no start ended in a maximum.
     """
     n, (several, r) = rows.z.shape[0], starts.shape
     index: Ints = np.repeat(np.arange(n), several)
-    typical = np.median(rows.v, axis=1)
-    tau2 = np.maximum(plain.tau2, 0.1 * typical)[index, None]
-    start = np.hstack([plain.coef[index], tau2, np.tile(starts, (n, 1))])
-    infinite = np.full((index.size, plain.coef.shape[1]), np.inf)
-    ends = (np.full((index.size, 1), 0.0), np.full((index.size, 1), np.inf if bounds.random else 0.0))
-    lower = np.hstack([-infinite, ends[0], np.broadcast_to(bounds.lower, (index.size, r))])
-    upper = np.hstack([infinite, ends[1], np.broadcast_to(bounds.upper, (index.size, r))])
-    longest = np.hstack([infinite, 4.0 * (tau2 + typical[index, None]), np.full((index.size, r), ETA_STEP)])
-    found = climb(rows, index, start, (lower, upper), longest)
-    return _best(found, several)
+    typical = np.median(rows.v, axis=1)[index, None]
+    parts = []
+    for fit in plain:
+        tau2 = np.maximum(fit.tau2[index, None], 0.1 * typical)
+        most = np.full_like(tau2, np.inf if fit.random else 0.0)
+        coef, wide = fit.coef[index], np.full((index.size, fit.coef.shape[1]), np.inf)
+        low, high = (np.broadcast_to(limit, (index.size, r)) for limit in bounds)
+        start = np.hstack([coef, tau2, np.tile(starts, (n, 1))])
+        longest = np.hstack([wide, 4.0 * (tau2 + typical), np.full((index.size, r), ETA_STEP)])
+        parts.append((start, np.hstack([-wide, 0.0 * tau2, low]), np.hstack([wide, most, high]), longest))
+    start, lower, upper, longest = (np.concatenate(part) for part in zip(*parts, strict=True))
+    found = climb(rows, np.tile(index, len(plain)), start, (lower, upper), longest)
+    best = _best(found, several)
+    return [best.pick(np.arange(i * n, (i + 1) * n)) for i in range(len(plain))]
 
 
 def climb(rows: Rows, index: Ints, start: Array, bounds: tuple[Array, Array], longest: Array) -> Ascent:
@@ -98,9 +106,7 @@ def climb(rows: Rows, index: Ints, start: Array, bounds: tuple[Array, Array], lo
 def _best(found: Ascent, several: int) -> Ascent:
     """The highest maximum of each data set."""
     value = np.where(found.converged, found.point.value, -np.inf).reshape(-1, several)
-    pick = np.argmax(value, axis=1) + several * np.arange(value.shape[0])
-    point = Point(*(part[pick] for part in found.point))
-    return Ascent(found.theta[pick], point, found.converged[pick], found.free[pick])
+    return found.pick(np.argmax(value, axis=1) + several * np.arange(value.shape[0]))
 
 
 def covariance(information: Array, kept: Flags) -> Array:
