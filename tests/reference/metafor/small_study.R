@@ -1,11 +1,13 @@
-# Writes small_study.json and versions_small_study.json: funnel tests, trim and fill, selection models, fail-safe N
-# and excess significance as metafor computes them.  Run in this folder:  Rscript small_study.R
+# Writes small_study.json and versions_small_study.json: funnel tests, trim and fill, step selection models,
+# fail-safe N and excess significance as metafor computes them.  Run in this folder:  Rscript small_study.R
+# Rscript small_study.R smooth  writes smooth_selection.json, the other selection models; it takes some ten minutes.
 # Convergence is tightened throughout. Selection models: metafor maximises with numerical derivatives, so its
 # optimiser is started again from where it stopped until the log-likelihood no longer rises.
 
 suppressMessages({library(metafor); library(jsonlite)})
 tight <- function(vi) list(threshold = 1e-12 * median(vi), maxiter = 10000, tol = 1e-13 * median(vi),
                            tau2.max = 1e6 * max(1, median(vi)))
+smooth <- identical(commandArgs(TRUE), "smooth")
 num <- function(x) as.numeric(x)
 
 sets <- list()
@@ -53,10 +55,10 @@ fit <- function(d, method, test = "z") {
 }
 
 regressions <- list()
-for (name in names(sets)) {
+if (!smooth) for (name in names(sets)) {
   d <- sets[[name]]
   for (model in c("lm", "rma")) for (method in if (model == "lm") "REML" else c("REML", "EE", "DL"))
-    for (predictor in c("sei", "vi", "ni", "ninv", "sqrtni", "sqrtninv")) for (test in if (model == "rma" && method == "REML") c("z", "knha") else "z") {
+    for (predictor in c("sei", "vi", "ni", "ninv", "sqrtni", "sqrtninv")) for (test in if (model == "rma" && method == "REML" && predictor == "sei") c("z", "knha") else "z") {
       if (all(is.na(d$ni)) && !(predictor %in% c("sei", "vi"))) next
       r <- fit(d, method, test)
       t <- tryCatch(suppressWarnings(regtest(r, model = model, predictor = predictor)), error = function(e) NULL)
@@ -70,11 +72,11 @@ cat("regressions", length(regressions), "\n")
 
 ranks <- list(); fills <- list(); fsns <- list(); excess <- list()
 plain <- names(sets)[sapply(sets, function(d) is.null(d$X))]
-for (name in plain) {
+if (!smooth) for (name in plain) {
   d <- sets[[name]]
   t <- suppressWarnings(ranktest(d$yi, d$vi))
   ranks[[length(ranks) + 1]] <- list(set = name, tau = num(t$tau), pval = num(t$pval))
-  for (method in c("REML", "EE")) for (estimator in c("L0", "R0", "Q0")) for (side in c("auto", "left", "right")) {
+  for (method in c("REML", "DL", "EE")) for (estimator in c("L0", "R0", "Q0")) for (side in c("auto", "left", "right")) {
     r <- fit(d, method)
     t <- tryCatch(suppressWarnings(if (side == "auto") trimfill(r, estimator = estimator) else trimfill(r, side = side, estimator = estimator)),
                   error = function(e) { cat(name, method, estimator, side, conditionMessage(e), "\n"); NULL })
@@ -84,8 +86,8 @@ for (name in plain) {
       yi = num(t$yi[t$fill]), vi = num(t$vi[t$fill]))
   }
   mean0 <- mean(d$yi)
-  for (call in list(list("Rosenthal", .05, NA, FALSE), list("Rosenthal", .01, NA, FALSE), list("Orwin", .05, mean0 / 3, FALSE),
-                    list("Orwin", .05, mean0 / 4, TRUE), list("Rosenberg", .05, NA, FALSE), list("Rosenberg", .01, NA, FALSE))) {
+  for (call in list(list("Rosenthal", .05, NA, FALSE), list("Rosenthal", .01, NA, FALSE), list("Orwin", .05, mean0 / 3.3, FALSE),
+                    list("Orwin", .05, mean0 / 4.4, TRUE), list("Rosenberg", .05, NA, FALSE), list("Rosenberg", .01, NA, FALSE))) {
     f <- if (call[[1]] == "Orwin") fsn(d$yi, d$vi, type = "Orwin", target = call[[3]], weighted = call[[4]]) else
       fsn(d$yi, d$vi, type = call[[1]], alpha = call[[2]])
     fsns[[length(fsns) + 1]] <- list(set = name, type = call[[1]], alpha = call[[2]], target = num(f$target), weighted = call[[4]],
@@ -105,17 +107,17 @@ for (name in plain) {
 cat("fills", length(fills), "fsn", length(fsns), "tes", length(excess), "\n")
 
 models <- list()
-select <- function(name, type, alternative = "greater", steps, delta, prec, method = "ML") {
+select <- function(name, type, alternative = "greater", steps, delta, prec, method = "ML", profile) {
   d <- sets[[name]]
   r <- fit(d, method)
   args <- list(r, type = type, alternative = alternative)
   if (!missing(steps)) args$steps <- steps
   if (!missing(delta)) args$delta <- delta
   if (!missing(prec)) args$prec <- prec
-  control <- list(reltol = 1e-12, maxit = 1000, intCtrl = list(rel.tol = 1e-11, subdivisions = 2000))
+  control <- list(reltol = 1e-12, maxit = 1000, intCtrl = list(rel.tol = 1e-9, subdivisions = 2000))
   started <- proc.time()[1]
   best <- NULL
-  for (i in 1:4) {
+  for (i in 1:(if (type == "stepfun") 4 else 2)) {
     if (!is.null(best)) {
       control$optimizer <- "Nelder-Mead"
       control$reltol <- 1e-16
@@ -133,31 +135,38 @@ select <- function(name, type, alternative = "greater", steps, delta, prec, meth
   cat(name, type, alternative, proc.time()[1] - started, "s\n")
   if (is.null(best)) return(invisible())
   s <- best
+  ends <- NULL
+  if (!missing(profile) && profile) {
+    c <- suppressWarnings(confint(s, control = list(tol = 1e-10)))
+    ends <- lapply(if (is.null(c$random)) c else list(c), function(x) num(x$random[1, 2:3]))
+  }
   models[[length(models) + 1]] <<- list(set = name, type = type, alternative = alternative, method = method,
     steps = if (missing(steps)) NULL else I(steps), fixed = if (missing(delta)) NULL else I(delta), prec = if (missing(prec)) NULL else prec,
     beta = I(num(s$beta)), se = I(num(s$se)), zval = I(num(s$zval)), pval = I(num(s$pval)), ci_lb = I(num(s$ci.lb)), ci_ub = I(num(s$ci.ub)),
     tau2 = num(s$tau2), se_tau2 = num(s$se.tau2), delta = I(num(s$delta)), se_delta = I(num(s$se.delta)), ci_lb_delta = I(num(s$ci.lb.delta)),
     ci_ub_delta = I(num(s$ci.ub.delta)), ll = num(logLik(s)), LRT = num(s$LRT), LRTdf = num(s$LRTdf), LRTp = num(s$LRTp),
-    LRT_tau2 = num(s$LRT.tau2), LRTp_tau2 = num(s$LRTp.tau2))
+    LRT_tau2 = num(s$LRT.tau2), LRTp_tau2 = num(s$LRTp.tau2), profile = ends)
 }
-select("hackshaw1998", "stepfun", steps = c(.05, .10, .50, 1)); select("hackshaw1998", "stepfun", steps = .025)
-select("hackshaw1998", "stepfun", "two.sided", steps = c(.1, .5)); select("hackshaw1998", "stepfun", steps = .025, method = "EE")
-for (name in c("bcg", "raudenbush1985", "baskerville2012", "cohen1981", "li2007", "linde2005", "normand1999", "bangertdrowns2004", "curtis1998",
-               "molloy2014", "mcdaniel1994", "egger2001", "hahn2001", "dorn2007")) {
-  less <- mean(sets[[name]]$yi) < 0
-  select(name, "stepfun", if (less) "less" else "greater", steps = .025)
-  select(name, "stepfun", if (less) "less" else "greater", steps = c(.025, .5))
-  select(name, "stepfun", "two.sided", steps = .05)
+if (!smooth) {
+  select("hackshaw1998", "stepfun", steps = c(.05, .10, .50, 1)); select("hackshaw1998", "stepfun", steps = .025)
+  select("hackshaw1998", "stepfun", "two.sided", steps = c(.1, .5)); select("hackshaw1998", "stepfun", steps = .025, method = "EE")
+  for (name in c("bcg", "raudenbush1985", "baskerville2012", "cohen1981", "li2007", "linde2005", "normand1999", "bangertdrowns2004", "curtis1998",
+                 "molloy2014", "mcdaniel1994", "egger2001", "hahn2001", "dorn2007")) {
+    less <- mean(sets[[name]]$yi) < 0
+    select(name, "stepfun", if (less) "less" else "greater", steps = .025)
+    select(name, "stepfun", if (less) "less" else "greater", steps = c(.025, .5))
+    select(name, "stepfun", "two.sided", steps = .05)
+  }
+  select("baskerville2012_blind", "stepfun", steps = .025); select("raudenbush1985_weeks", "stepfun", steps = c(.1, .5)); select("bcg_ablat", "stepfun", "less", steps = .025)
+  tab <- data.frame(steps = c(0.005, 0.01, 0.05, 0.10, 0.25, 0.35, 0.50, 0.65, 0.75, 0.90, 0.95, 0.99, 0.995, 1),
+    a = c(1, 0.99, 0.95, 0.80, 0.75, 0.65, 0.60, 0.55, 0.50, 0.50, 0.50, 0.50, 0.50, 0.50),
+    b = c(1, 0.99, 0.90, 0.75, 0.60, 0.50, 0.40, 0.35, 0.30, 0.25, 0.10, 0.10, 0.10, 0.10),
+    c = c(1, 0.99, 0.95, 0.90, 0.80, 0.75, 0.60, 0.60, 0.75, 0.80, 0.90, 0.95, 0.99, 1.00),
+    d = c(1, 0.99, 0.90, 0.75, 0.60, 0.50, 0.25, 0.25, 0.50, 0.60, 0.75, 0.90, 0.99, 1.00))
+  for (column in 2:5) select("cohen1981", "stepfun", steps = tab$steps, delta = tab[[column]])
+  select("hackshaw1998", "stepfun", steps = c(.05, .5, 1), delta = c(1, NA, .4))
 }
-select("baskerville2012_blind", "stepfun", steps = .025); select("raudenbush1985_weeks", "stepfun", steps = c(.1, .5)); select("bcg_ablat", "stepfun", "less", steps = .025)
-tab <- data.frame(steps = c(0.005, 0.01, 0.05, 0.10, 0.25, 0.35, 0.50, 0.65, 0.75, 0.90, 0.95, 0.99, 0.995, 1),
-  a = c(1, 0.99, 0.95, 0.80, 0.75, 0.65, 0.60, 0.55, 0.50, 0.50, 0.50, 0.50, 0.50, 0.50),
-  b = c(1, 0.99, 0.90, 0.75, 0.60, 0.50, 0.40, 0.35, 0.30, 0.25, 0.10, 0.10, 0.10, 0.10),
-  c = c(1, 0.99, 0.95, 0.90, 0.80, 0.75, 0.60, 0.60, 0.75, 0.80, 0.90, 0.95, 0.99, 1.00),
-  d = c(1, 0.99, 0.90, 0.75, 0.60, 0.50, 0.25, 0.25, 0.50, 0.60, 0.75, 0.90, 0.99, 1.00))
-for (column in 2:5) select("cohen1981", "stepfun", steps = tab$steps, delta = tab[[column]])
-select("hackshaw1998", "stepfun", steps = c(.05, .5, 1), delta = c(1, NA, .4))
-if (!nzchar(Sys.getenv("QUICK"))) {
+if (smooth) {
   select("baskerville2012", "beta"); select("hackshaw1998", "beta"); select("bcg", "beta", "less"); select("raudenbush1985", "beta")
   select("cohen1981", "beta"); select("hackshaw1998", "beta", "two.sided"); select("baskerville2012_blind", "beta"); select("baskerville2012", "beta", delta = c(.5, NA))
   for (type in c("halfnorm", "negexp", "logistic", "power")) {
@@ -168,7 +177,7 @@ if (!nzchar(Sys.getenv("QUICK"))) {
 }
 write(toJSON(list(sets = lapply(sets, function(d) list(yi = d$yi, vi = d$vi, ni = d$ni, X = if (is.null(d$X)) NULL else unname(d$X))),
   regtest = regressions, ranktest = ranks, trimfill = fills, fsn = fsns, tes = excess, selmodel = models),
-  digits = I(17), auto_unbox = TRUE, na = "null", null = "null"), "small_study.json")
+  digits = I(17), auto_unbox = TRUE, na = "null", null = "null"), if (smooth) "smooth_selection.json" else "small_study.json")
 write(toJSON(list(R = R.version.string, metafor = as.character(packageVersion("metafor")),
   metadat = as.character(packageVersion("metadat")), jsonlite = as.character(packageVersion("jsonlite"))),
   auto_unbox = TRUE, pretty = TRUE), "versions_small_study.json")

@@ -121,7 +121,7 @@ def _newton(here: Point, moving: Flags) -> tuple[Array, Array]:
 def _within(move: Array, longest: Array) -> Array:
     """The step shortened so that no variable moves further than allowed."""
     share = np.min(longest / np.maximum(np.abs(move), 1e-300), axis=-1, keepdims=True)
-    return move * np.minimum(1.0, share)
+    return np.asarray(move * np.minimum(1.0, share))
 
 
 def _step(

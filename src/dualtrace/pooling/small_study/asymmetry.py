@@ -1,4 +1,4 @@
-"""Do small studies find larger effects? Regression and rank tests of the funnel, and what they extrapolate to."""
+"""Whether small studies find larger effects: regression and rank tests of the funnel, and their extrapolation."""
 
 from __future__ import annotations
 
@@ -68,8 +68,10 @@ class RegressionTest:
         """Slope test and limit estimate in two lines."""
         law = "z" if np.isinf(self.dfs) else f"t({self.dfs:g})"
         lines = [
-            f"Regression test of funnel asymmetry ({self.model}, predictor {self.predictor}, k = {self.fit.k}): "
-            f"{law} = {number(self.zval)}, p {p_value(self.pval)}"
+            (
+                f"Regression test of funnel asymmetry ({self.model}, predictor {self.predictor}, k = {self.fit.k}): "
+                f"{law} = {number(self.zval)}, p {p_value(self.pval)}"
+            )
         ]
         if np.isfinite(self.est):
             lines.append(f"Limit estimate {number(self.est)} ({interval(self.ci_lb, self.ci_ub)})")
@@ -157,7 +159,9 @@ def _predictor(predictor: Precision | Sequence[float], given: Problem, ni: Any |
         return predictor, measure(predictor, given, ni)
     values = check.column("predictor", predictor, given.slab)
     if values.shape != given.y.shape or not np.isfinite(values).all():
-        raise InputError(f"predictor must have one finite number per row; given {values.size} for {given.y.size} rows.")
+        raise InputError(
+            f"predictor must have one finite number per row; given {values.size} for {given.y.size} rows."
+        )
     return "given", values
 
 

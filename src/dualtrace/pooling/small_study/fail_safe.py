@@ -120,17 +120,13 @@ def fail_safe_n(
     y, v, k = given.y, given.v, given.y.size
     if kind in ("Rosenthal", "Fisher"):
         count, p = _stouffer(y, v, alpha) if kind == "Rosenthal" else _fisher(y, v, alpha)
-        return FailSafe(
-            kind=kind, fsnum=_whole(count), alpha=alpha, target=np.nan, pval=p, meanes=np.nan, k=k
-        )
+        return FailSafe(kind=kind, fsnum=_whole(count), alpha=alpha, target=np.nan, pval=p, meanes=np.nan, k=k)
     if kind == "Orwin":
         mean = float(np.average(y, weights=1.0 / v if weighted else None))
         goal = abs(mean) / 2.0 if target is None else abs(target)
         count = k * (abs(mean) - goal) / goal if goal > 0.0 else 0.0
         signed = float(np.copysign(goal, mean))
-        return FailSafe(
-            kind=kind, fsnum=_whole(count), alpha=np.nan, target=signed, pval=np.nan, meanes=mean, k=k
-        )
+        return FailSafe(kind=kind, fsnum=_whole(count), alpha=np.nan, target=signed, pval=np.nan, meanes=mean, k=k)
     tau2 = 0.0 if kind == "Rosenberg" else fit(y, v, method=method).tau2
     typical = k / np.sum(1.0 / v)
     weight, null = 1.0 / (v + tau2), 1.0 / (typical + tau2)

@@ -76,10 +76,14 @@ class LimitMetaAnalysis:
             (
                 f"Limit meta-analysis, k = {self.k}",
                 f"Adjusted effect {number(self.est)} ({interval(self.ci_lb, self.ci_ub)}), p {p_value(self.pval)}",
-                f"Small-study effect alpha = {number(self.alpha)} (SE {number(self.se_alpha)}), "
-                f"p {p_value(self.pval_alpha)}",
-                f"Q = {number(self.Q)}, p {p_value(self.Qp)}: small studies {number(self.Q_small)}, "
-                f"p {p_value(self.Qp_small)}; rest {number(self.Q_resid)}, p {p_value(self.Qp_resid)}",
+                (
+                    f"Small-study effect alpha = {number(self.alpha)} (SE {number(self.se_alpha)}), "
+                    f"p {p_value(self.pval_alpha)}"
+                ),
+                (
+                    f"Q = {number(self.Q)}, p {p_value(self.Qp)}: small studies {number(self.Q_small)}, "
+                    f"p {p_value(self.Qp_small)}; rest {number(self.Q_resid)}, p {p_value(self.Qp_resid)}"
+                ),
             )
         )
 

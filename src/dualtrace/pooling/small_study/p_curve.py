@@ -1,4 +1,4 @@
-"""p-curve: do the significant p values alone speak of a true effect?"""
+"""p-curve: whether the significant p values alone speak of a true effect."""
 
 from __future__ import annotations
 
@@ -83,11 +83,15 @@ class PCurve:
         return "\n".join(
             (
                 f"p-curve: {self.k_sig} of {self.k} results with p < .05, {self.k_half} with p < .025",
-                f"Right skew: full z = {number(self.z_full)}, p {p_value(self.p_full)}; half z = "
-                f"{number(self.z_half)}, p {p_value(self.p_half)}; binomial p {p_value(self.p_binomial)}",
-                f"Flatter than power 33%: full p {p_value(self.p_flat)}; half p {p_value(self.p_flat_half)}; "
-                f"binomial p {p_value(self.p_flat_binomial)}",
-                f"Power {100.0 * self.power:.0f}% ({100.0 * self.power_ci_lb:.0f}% to {100.0 * self.power_ci_ub:.0f}%)",
+                (
+                    f"Right skew: full z = {number(self.z_full)}, p {p_value(self.p_full)}; half z = "
+                    f"{number(self.z_half)}, p {p_value(self.p_half)}; binomial p {p_value(self.p_binomial)}"
+                ),
+                (
+                    f"Flatter than power 33%: full p {p_value(self.p_flat)}; half p {p_value(self.p_flat_half)}; "
+                    f"binomial p {p_value(self.p_flat_binomial)}"
+                ),
+                f"Power {self.power:.0%} ({self.power_ci_lb:.0%} to {self.power_ci_ub:.0%})",
             )
         )
 

@@ -20,7 +20,8 @@ from dualtrace.pooling.univariate import problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dualtrace.pooling.likelihood import Array
+    from dualtrace.pooling.likelihood import Array, Flags
+    from dualtrace.pooling.small_study.ascent import Ascent
 
 UniformMethod = Literal["P", "LNP"]
 """Sum of the conditional p values, or of their negative logarithms."""
@@ -119,7 +120,9 @@ def p_uniform(
     sig = y >= critical * np.sqrt(v)
     n = int(sig.sum())
     if not n:
-        raise FitError(f"p-uniform is made of significant results; given {y.size} rows, none significant on the {side}.")
+        raise FitError(
+            f"p-uniform is made of significant results; given {y.size} rows, none significant on the {side}."
+        )
     ys, vs = y[sig], v[sig]
     tail = 0.5 * (1.0 - level)
 
@@ -270,26 +273,14 @@ def p_uniform_star(
     if k < 2:
         raise FitError(f"p-uniform* needs at least 2 rows; given {k}.")
     sign, critical = _direction(side, alpha)
-    y, v, ones = sign * given.y[None], given.v[None], np.ones((k, 1))
-    sig = y >= critical * np.sqrt(v)
-    rows = bind(y, v, ones, Conditional(np.full_like(v, critical), sig))
-    none = np.zeros((1, 0))
-    fits = [plain_fit(y, v, ones, random=random) for random in (True, False)]
-    found, equal = search(rows, fits, none, Bounds(none[0], none[0]))
-    if not found.converged[0]:
-        raise FitError(
-            "The likelihood of p-uniform* has no maximum for these rows: the results lie so close to the threshold of "
-            "significance that they put no limit on the effect."
-        )
+    sig, top, found, equal_ll = _star(sign * given.y[None], given.v[None], critical)
     theta, ll = found.theta[0], float(found.point.value[0])
     cov = covariance(-found.point.hessian[0], np.array([True, theta[1] > 0.0]))
-    top = Maximum(rows, theta, ll, np.array([-np.inf, 0.0]), np.array([np.inf, np.inf]))
     se = float(np.sqrt(cov[0, 0]))
     low, high = profile_interval(top, 0, 2.0 * se, level)
     ends = sorted((sign * low, sign * high))
-    spread = profile_interval(top, 1, theta[1] + float(np.median(v)), level)
+    spread = profile_interval(top, 1, theta[1] + float(np.median(given.v)), level)
     zero = float(profile_at(top, 0, np.zeros(1), theta)[0][0])
-    equal_ll = float(equal.point.value[0]) if equal.converged[0] else -np.inf
     return PUniformStar(
         est=sign * float(theta[0]),
         se=se,
@@ -306,6 +297,29 @@ def p_uniform_star(
         side=side,
         level=level,
     )
+
+
+def _star(y: Array, v: Array, critical: float) -> tuple[Flags, Maximum, Ascent, float]:
+    """Which rows are significant, the maximum, the search for it, and the log-likelihood at τ² = 0.
+
+    Raises
+    ------
+    FitError
+        If the likelihood has no maximum.
+    """
+    ones, none = np.ones((y.size, 1)), np.zeros((1, 0))
+    sig = y >= critical * np.sqrt(v)
+    rows = bind(y, v, ones, Conditional(np.full_like(v, critical), sig))
+    fits = [plain_fit(y, v, ones, random=random) for random in (True, False)]
+    found, equal = search(rows, fits, none, Bounds(none[0], none[0]))
+    if not found.converged[0]:
+        raise FitError(
+            "The likelihood of p-uniform* has no maximum for these rows: the results lie so close to the threshold "
+            "of significance that they put no limit on the effect."
+        )
+    bounds = np.array([-np.inf, 0.0]), np.array([np.inf, np.inf])
+    top = Maximum(rows, found.theta[0], float(found.point.value[0]), *bounds)
+    return sig, top, found, float(equal.point.value[0]) if equal.converged[0] else -np.inf
 
 
 def _ratio_p(ll: float, smaller: float) -> float:

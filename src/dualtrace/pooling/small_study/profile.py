@@ -87,7 +87,7 @@ def _end(top: Maximum, j: int, reach: float, bound: float, drop: float) -> float
     else:
         return float(np.copysign(np.inf, reach))
     for _ in range(ROUNDS):
-        points = inside + (outside - inside) * np.arange(1, SPLIT + 1) / (SPLIT + 1.0)
+        points = np.linspace(inside, outside, SPLIT + 2)[1:-1]
         value, theta = profile_at(top, j, points, start)
         within = np.flatnonzero(value >= top.value - drop)
         last = int(within[-1]) + 1 if within.size else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 import numpy as np
@@ -11,52 +10,27 @@ from scipy import special
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling.contract import require_choice, require_level
 from dualtrace.pooling.small_study import precision
-from dualtrace.pooling.small_study.selection_contract import Alternative, Selection, SelectionKind, SelectionMethod
+from dualtrace.pooling.small_study.profile import Maximum, profile_interval
+from dualtrace.pooling.small_study.selection_contract import (
+    Alternative,
+    Intervals,
+    Selection,
+    SelectionKind,
+    SelectionMethod,
+)
 from dualtrace.pooling.small_study.selection_fit import Bounds, bind, covariance, plain_fit, search
-from dualtrace.pooling.small_study.smooth import SmoothKind, p_value, smooth
-from dualtrace.pooling.small_study.weighting import Steps
+from dualtrace.pooling.small_study.selection_function import LEAST, limits, smooth_model, step_model
 from dualtrace.pooling.univariate import Problem, problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dualtrace.pooling.likelihood import Array, Flags
+    from dualtrace.pooling.likelihood import Array
     from dualtrace.pooling.small_study.ascent import Ascent
     from dualtrace.pooling.small_study.precision import Imprecision
     from dualtrace.pooling.small_study.selection_fit import Plain
-    from dualtrace.pooling.small_study.weighting import Weighting
-
-LEAST, MOST = 1e-5, 1e5
-"""Range of the parameters of a selection function; one that ends there has no estimate."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """A selection function bound to rows.
-
-    Attributes
-    ----------
-    weighting
-        The function.
-    starts
-        Values of η to search from, (S, r).
-    free
-        Which of the r parameters are estimated.
-    delta
-        All δ, those not estimated at their value, (c,); a step function has one more than r.
-    names
-        Names of all δ.
-    counts, steps
-        As in ``Selection``.
-    """
-
-    weighting: Weighting
-    starts: Array
-    free: Flags
-    delta: Array
-    names: tuple[str, ...]
-    counts: tuple[int, ...]
-    steps: tuple[float, ...]
+    from dualtrace.pooling.small_study.selection_function import Model
+    from dualtrace.pooling.small_study.weighted_likelihood import Rows
 
 
 def selection_model(
@@ -73,6 +47,7 @@ def selection_model(
     names: Sequence[str] | None = None,
     slab: Sequence[Any] | None = None,
     method: SelectionMethod = "ML",
+    intervals: Intervals = "wald",
     level: float = 0.95,
 ) -> Selection:
     """Fit a selection model by maximum likelihood.
@@ -100,6 +75,9 @@ def selection_model(
         by its largest), and sample sizes for the last two of these.
     method
         ``ML``: random effects. ``EE``: equal effects.
+    intervals
+        ``wald``, or ``profile``: profile-likelihood intervals, which need not be symmetric and are the better ones
+        for τ² and δ.
     level
         Confidence level.
 
@@ -113,6 +91,7 @@ def selection_model(
     require_choice("kind", kind, get_args(SelectionKind))
     require_choice("alternative", alternative, get_args(Alternative))
     require_choice("method", method, get_args(SelectionMethod))
+    require_choice("intervals", intervals, get_args(Intervals))
     require_level(level)
     given = problem(yi, vi, X=X, names=names, slab=slab)
     sign = -1.0 if alternative == "less" else 1.0
@@ -124,118 +103,31 @@ def selection_model(
         model = step_model(y / np.sqrt(v), steps or (0.025,), delta=delta, two_sided=two_sided)
     else:
         scale = None if prec is None else precision.imprecision(prec, given, ni)
-        model = _smooth_model(kind, y / np.sqrt(v), steps, delta=delta, two_sided=two_sided, scale=scale)
-    fitted = _fit(y, v, given.basis, model, kind, random=method == "ML")
-    return _label(fitted, given, model, sign, (kind, alternative, method, level))
+        model = smooth_model(kind, y / np.sqrt(v), steps, delta=delta, two_sided=two_sided, scale=scale)
+    fitted = _fit(y, v, given.basis, model, random=method == "ML")
+    return _label(fitted, given, model, sign, Asked(kind, alternative, method, intervals, level))
+
+
+class Asked(NamedTuple):
+    """What was asked for."""
+
+    kind: SelectionKind
+    alternative: Alternative
+    method: SelectionMethod
+    intervals: Intervals
+    level: float
 
 
 class Fitted(NamedTuple):
     """The search and what it is compared with."""
 
+    rows: Rows
     found: Ascent
     equal: Ascent | None
     plain: Plain
 
 
-def step_model(
-    z: Array, steps: Sequence[float], *, delta: Sequence[float | None] | None, two_sided: bool
-) -> Model:
-    """Bind a step function to z statistics (n, k).
-
-    Raises
-    ------
-    FitError
-        If an interval holds no p value and its weight is to be estimated.
-    InputError
-        If steps or delta cannot be used.
-    """
-    cuts = _cutpoints(steps)
-    c = len(cuts)
-    p = p_value(z, two_sided=two_sided)
-    category = np.searchsorted(cuts, p, side="left")
-    values, free = _held(delta, c, fixed_first=True)
-    counts = tuple(int(count) for count in np.bincount(category[0], minlength=c))
-    lows = (0.0, *cuts[:-1])
-    labels = tuple(f"{low:g} < p <= {high:g}" for low, high in zip(lows, cuts, strict=True))
-    for j in np.flatnonzero(free | (np.arange(c) == 0) & free.any()):
-        if counts[j] == 0:
-            given = ", ".join(f"{label}: {count}" for label, count in zip(labels, counts, strict=True))
-            raise FitError(f"Every interval of the p value needs at least one row; given {given}. Choose other steps.")
-    inner = -special.ndtri(np.array(cuts[:-1]) / (2.0 if two_sided else 1.0))  # descending
-    order = np.arange(c)
-    edges, segments = inner[::-1], order[::-1]
-    if two_sided:
-        edges, segments = np.concatenate([-inner, inner[::-1]]), np.concatenate([order, order[-2::-1]])
-    weighting = Steps(edges, np.eye(c)[segments], category)
-    fallen = np.log(np.where(free, 0.3, values))[1:]
-    starts = np.unique(np.stack([np.log(values)[1:], fallen]), axis=0)
-    return Model(weighting, starts, free[1:], values, labels, counts, cuts)
-
-
-def _smooth_model(
-    kind: SmoothKind,
-    z: Array,
-    steps: Sequence[float] | None,
-    *,
-    delta: Sequence[float | None] | None,
-    two_sided: bool,
-    scale: Array | None,
-) -> Model:
-    """Bind one of the smooth functions."""
-    if kind == "beta" and (steps or scale is not None):
-        raise InputError("A beta selection model takes no steps and no prec; leave them out.")
-    cuts = _cutpoints(steps)[:-1] if steps else ()
-    if len(cuts) > 1:
-        raise InputError(f"kind {kind!r} takes one step, the p value up to which w = 1; given {len(cuts)}.")
-    threshold = cuts[0] if cuts else 0.0
-    values, free = _held(delta, 2 if kind == "beta" else 1, fixed_first=False, null=float(kind == "beta"))
-    weighting = smooth(kind, z, two_sided=two_sided, threshold=threshold, scale=scale)
-    below = p_value(z[0], two_sided=two_sided) <= threshold
-    if cuts and (below.all() or not below.any()):
-        raise FitError(f"There must be p values on both sides of the step {threshold:g}; given all on one side.")
-    if kind == "beta":
-        others = np.log(np.where(free, [0.5, 3.0], values))
-        starts = np.stack([np.log(values), others])
-        names = ("delta.1", "delta.2")
-    else:
-        starts = np.array([[0.3], [4.0]]) if free[0] else values[None]
-        names = ("delta",)
-    return Model(weighting, starts, free, values, names, (), tuple(cuts))
-
-
-def _cutpoints(steps: Sequence[float]) -> tuple[float, ...]:
-    """Ascending cutpoints that end in 1."""
-    cuts = sorted({float(step) for step in steps} | {1.0})
-    if not all(0.0 < cut <= 1.0 for cut in cuts) or len(cuts) < 2:
-        given = ", ".join(f"{step:g}" for step in steps)
-        raise InputError(f"steps must be p values between 0 and 1, for example 0.025; given {given}.")
-    return tuple(cuts)
-
-
-def _held(
-    delta: Sequence[float | None] | None, c: int, *, fixed_first: bool, null: float = 1.0
-) -> tuple[Array, Flags]:
-    """Values of all δ (no selection where estimated) and which are estimated."""
-    free = np.ones(c, dtype=bool)
-    values = np.full(c, null)
-    if fixed_first:
-        free[0] = False
-    if delta is None:
-        return values, free
-    if len(delta) != c:
-        raise InputError(f"delta must have one value per parameter, {c}; given {len(delta)}.")
-    for j, value in enumerate(delta):
-        if value is None or not np.isfinite(value):
-            continue
-        if not (value > 0.0 or (value == 0.0 and null == 0.0)):
-            raise InputError(f"delta must be positive; given {value:g} for parameter {j + 1}.")
-        if j == 0 and fixed_first and value != 1.0:
-            raise InputError(f"The first delta of a step function is 1, the others are relative to it; given {value:g}.")
-        values[j], free[j] = value, False
-    return values, free
-
-
-def _fit(y: Array, v: Array, basis: Array, model: Model, kind: SelectionKind, *, random: bool) -> Fitted:
+def _fit(y: Array, v: Array, basis: Array, model: Model, *, random: bool) -> Fitted:
     """Search with τ² free and, for its test, with τ² = 0.
 
     Raises
@@ -244,95 +136,122 @@ def _fit(y: Array, v: Array, basis: Array, model: Model, kind: SelectionKind, *,
         If no start ends in a maximum within the bounds.
     """
     rows, plain = bind(y, v, basis, model.weighting), plain_fit(y, v, basis, random=random)
-    lower, upper = _limits(model, kind)
+    lower, upper = limits(model)
     fits = [plain, plain_fit(y, v, basis, random=False)] if random else [plain]
     found, *equal = search(rows, fits, model.starts, Bounds(lower, upper))
     eta = found.theta[0, basis.shape[1] + 1 :]
     at_end = model.free & ((eta >= upper) | ((eta <= lower) & (lower != 0.0)))
     if not found.converged[0] or at_end.any():
         raise FitError(
-            "The likelihood of this selection model has no maximum for these rows: too few results are on one side of "
-            "a step, or they leave open how strong selection was. Use fewer steps, or hold delta at chosen values."
+            "The likelihood of this selection model has no maximum for these rows: too few results are on one side "
+            "of a step, or they leave open how strong selection was. Use fewer steps, or hold delta at chosen values."
         )
-    return Fitted(found, equal[0] if equal else None, plain)
+    return Fitted(rows, found, equal[0] if equal else None, plain)
 
 
-def _limits(model: Model, kind: SelectionKind) -> tuple[Array, Array]:
-    """Bounds of η, equal for parameters that are held."""
-    r = model.free.size
-    logged = kind in ("stepfun", "beta")
-    low, high = (np.log(LEAST), np.log(MOST)) if logged else (0.0, MOST)
-    held = model.delta[-r:]
-    value = np.log(held) if logged else held
-    return np.where(model.free, low, value), np.where(model.free, high, value)
-
-
-def _label(
-    fitted: Fitted,
-    given: Problem,
-    model: Model,
-    sign: float,
-    asked: tuple[SelectionKind, Alternative, SelectionMethod, float],
-) -> Selection:
+def _label(fitted: Fitted, given: Problem, model: Model, sign: float, asked: Asked) -> Selection:
     """Parameters with names, errors and tests."""
-    kind, alternative, method, level = asked
     p, r = given.X.shape[1], model.free.size
     theta = fitted.found.theta[0]
     delta = model.delta.copy()
-    logged = kind in ("stepfun", "beta")
-    delta[-r:] = np.where(model.free, np.exp(theta[p + 1 :]) if logged else theta[p + 1 :], delta[-r:])
-    cov = _covariance(fitted.found, model, delta[-r:] if logged else np.ones(r), method == "ML")
+    delta[-r:] = np.where(model.free, np.exp(theta[p + 1 :]) if model.logged else theta[p + 1 :], delta[-r:])
+    cov = _covariance(fitted.found, model, delta[-r:] if model.logged else np.ones(r), asked.method == "ML")
     T = sign * given.T
     beta, vb = T @ theta[:p], T @ cov[:p, :p] @ T.T
-    critical = float(special.ndtri(0.5 * (1.0 + level)))
     se, se_all = np.sqrt(np.diag(vb)), np.sqrt(np.diag(cov))
     se_delta = np.concatenate([np.full(delta.size - r, np.nan), se_all[p + 1 :]])
-    null = 1.0 if logged else 0.0
-    ll, df = float(fitted.found.point.value[0]), int(model.free.sum())
-    lrt, lrt_tau2 = _ratios(fitted, ll)
+    errors = np.concatenate([se, se_all[p : p + 1], se_delta])
+    low, high = _wald(np.concatenate([beta, theta[p : p + 1], delta]), errors, p, asked.level)
+    if asked.intervals == "profile":
+        low, high = _profiles(fitted, given, model, (beta, errors), asked)
     return Selection(
         names=given.names,
         beta=beta,
         se=se,
         zval=beta / se,
         pval=2.0 * special.ndtr(-np.abs(beta / se)),
-        ci_lb=beta - critical * se,
-        ci_ub=beta + critical * se,
+        ci_lb=low[:p],
+        ci_ub=high[:p],
         vb=vb,
         tau2=float(theta[p]),
         se_tau2=float(se_all[p]),
+        tau2_ci_lb=float(low[p]),
+        tau2_ci_ub=float(high[p]),
         delta_names=model.names,
         delta=delta,
         se_delta=se_delta,
-        zval_delta=(delta - null) / se_delta,
-        pval_delta=2.0 * special.ndtr(-np.abs((delta - null) / se_delta)),
-        ci_lb_delta=np.where(np.isnan(se_delta), np.nan, np.maximum(delta - critical * se_delta, 0.0)),
-        ci_ub_delta=delta + critical * se_delta,
+        ci_lb_delta=low[p + 1 :],
+        ci_ub_delta=high[p + 1 :],
         counts=model.counts,
         steps=model.steps,
-        ll=ll,
-        ll0=float(fitted.plain.ll[0]),
-        LRT=lrt if df else np.nan,
-        LRTdf=df,
-        LRTp=float(special.chdtrc(df, lrt)) if df else np.nan,
-        LRT_tau2=lrt_tau2,
-        LRTp_tau2=float(special.chdtrc(1, lrt_tau2)),
         k=len(given.y),
         p=p,
-        kind=kind,
-        alternative=alternative,
-        method=method,
-        level=level,
         slab=given.slab,
         notes=_notes(fitted.found, model),
+        **_tests(fitted, model, (delta - float(model.logged)) / se_delta),
+        **asked._asdict(),
     )
 
 
-def _ratios(fitted: Fitted, ll: float) -> tuple[float, float]:
-    """Likelihood-ratio statistics of selection and of τ²."""
-    equal = fitted.equal
-    tau2 = np.nan if equal is None or not equal.converged[0] else max(0.0, 2.0 * (ll - float(equal.point.value[0])))
-    return max(0.0, 2.0 * (ll - float(fitted.plain.ll[0]))), tau2
+def _tests(fitted: Fitted, model: Model, zval: Array) -> dict[str, Any]:
+    """Log-likelihoods, Wald tests of δ, likelihood-ratio tests of selection and of τ²."""
+    equal, ll, df = fitted.equal, float(fitted.found.point.value[0]), int(model.free.sum())
+    ll0 = float(fitted.plain.ll[0])
+    lrt = max(0.0, 2.0 * (ll - ll0)) if df else np.nan
+    tested = equal is not None and equal.converged[0]
+    lrt_tau2 = max(0.0, 2.0 * (ll - float(equal.point.value[0]))) if equal is not None and tested else np.nan
+    return {
+        "zval_delta": zval,
+        "pval_delta": 2.0 * special.ndtr(-np.abs(zval)),
+        "ll": ll,
+        "ll0": ll0,
+        "LRT": lrt,
+        "LRTdf": df,
+        "LRTp": float(special.chdtrc(df, lrt)) if df else np.nan,
+        "LRT_tau2": lrt_tau2,
+        "LRTp_tau2": float(special.chdtrc(1, lrt_tau2)),
+    }
+
+
+def _wald(values: Array, se: Array, p: int, level: float) -> tuple[Array, Array]:
+    """Intervals of (β, τ², δ) from standard errors; those of τ² and δ are cut at 0."""
+    half = float(special.ndtri(0.5 * (1.0 + level))) * se
+    low = values - half
+    low[p:] = np.maximum(low[p:], 0.0)
+    return low, values + half
+
+
+def _profiles(
+    fitted: Fitted, given: Problem, model: Model, estimates: tuple[Array, Array], asked: Asked
+) -> tuple[Array, Array]:
+    """Profile-likelihood intervals of (β, τ², δ), on the design itself so that a coefficient is one variable."""
+    (beta, errors), p, r = estimates, given.X.shape[1], model.free.size
+    sign = -1.0 if asked.alternative == "less" else 1.0
+    found, infinite = fitted.found, np.full(p, np.inf)
+    lower, upper = limits(model)
+    most = np.inf if asked.method == "ML" else 0.0
+    top = Maximum(
+        rows=fitted.rows._replace(basis=given.X),
+        theta=np.concatenate([sign * beta, found.theta[0, p:]]),
+        value=float(found.point.value[0]),
+        lower=np.concatenate([-infinite, [0.0], lower]),
+        upper=np.concatenate([infinite, [most], upper]),
+    )
+    low, high = np.full(errors.size, np.nan), np.full(errors.size, np.nan)
+    shift = errors.size - p - 1 - r  # a step function names one δ more than it has parameters
+    for j in np.flatnonzero(top.lower < top.upper):
+        at = j if j <= p else j + shift
+        reach = 2.0 * errors[at] if np.isfinite(errors[at]) else float(np.median(given.v))
+        if j > p and model.logged:
+            reach = min(2.0, reach / float(np.exp(top.theta[j])))
+        low[at], high[at] = profile_interval(top, int(j), reach, asked.level)
+    if sign < 0.0:
+        low[:p], high[:p] = -high[:p], -low[:p]
+    if model.logged:
+        low[p + 1 :], high[p + 1 :] = (
+            np.exp(np.where(part <= np.log(LEAST), -np.inf, part)) for part in (low[p + 1 :], high[p + 1 :])
+        )
+    return low, high
 
 
 def _covariance(found: Ascent, model: Model, jacobian: Array, random: bool) -> Array:

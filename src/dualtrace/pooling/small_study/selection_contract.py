@@ -20,6 +20,9 @@ SelectionKind = Literal["stepfun", "beta", "halfnorm", "negexp", "logistic", "po
 Alternative = Literal["greater", "less", "two.sided"]
 """Which results have small p values."""
 
+Intervals = Literal["wald", "profile"]
+"""Intervals from standard errors, or from the profile likelihood."""
+
 SelectionMethod = Literal["ML", "EE"]
 """Random effects by maximum likelihood, or equal effects (τ² = 0)."""
 
@@ -46,10 +49,10 @@ class Selection:
         Coefficients before selection: name, estimate, standard error, z, two-sided p, interval.
     vb
         Covariance matrix of the coefficients, (p, p).
-    tau2, se_tau2
-        Between-row variance before selection and its standard error.
+    tau2, se_tau2, tau2_ci_lb, tau2_ci_ub
+        Between-row variance before selection, its standard error, its interval.
     delta_names, delta, se_delta, zval_delta, pval_delta, ci_lb_delta, ci_ub_delta
-        Parameters of the selection function, tested against no selection; Wald intervals cut at 0.
+        Parameters of the selection function, tested against no selection; intervals cut at 0.
     counts
         Rows in each interval of the p value (step function); empty otherwise.
     steps
@@ -63,7 +66,7 @@ class Selection:
         Likelihood-ratio test of τ² = 0 within the selection model, one degree of freedom.
     k, p
         Rows, coefficients.
-    kind, alternative, method, level
+    kind, alternative, method, intervals, level
         What was fitted.
     slab
         Labels of the rows.
@@ -81,6 +84,8 @@ class Selection:
     vb: Array
     tau2: float
     se_tau2: float
+    tau2_ci_lb: float
+    tau2_ci_ub: float
     delta_names: tuple[str, ...]
     delta: Array
     se_delta: Array
@@ -102,6 +107,7 @@ class Selection:
     kind: SelectionKind
     alternative: Alternative
     method: SelectionMethod
+    intervals: Intervals
     level: float
     slab: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -126,7 +132,7 @@ class Selection:
 
     def __str__(self) -> str:
         """As a paper's table: coefficients, heterogeneity, selection parameters and their tests."""
-        percent = f"{100.0 * self.level:g}% CI"
+        percent = f"{100.0 * self.level:g}% CI" + (" (profile)" if self.intervals == "profile" else "")
         columns = (self.names, self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)
         weights = (
             self.delta_names,
@@ -142,7 +148,10 @@ class Selection:
             "",
             table(("", "estimate", "se", "z", "p", percent), _rows(columns)),
             "",
-            f"tau² = {number(self.tau2)} (SE {number(self.se_tau2)})",
+            (
+                f"tau² = {number(self.tau2)} (SE {number(self.se_tau2)}; {percent} "
+                f"{interval(self.tau2_ci_lb, self.tau2_ci_ub)})"
+            ),
             "",
             table(("selection", "estimate", "se", "z", "p", percent), _rows(weights)),
         ]

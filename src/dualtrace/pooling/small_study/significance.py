@@ -1,4 +1,4 @@
-"""Test of excess significance: more significant results than the power of the studies allows?"""
+"""Test of excess significance: more significant results than the power of the studies allows."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Excess:
     theta, tau2
         True effect and heterogeneity assumed for the power.
     theta_lim
-        Effect on the side of ``theta`` below which the results are in excess at the level ``tes_alpha``; NaN when
-        they are not even at ``H0``, and under ``less``.
+        Effect on the side of ``theta`` below which the results are in excess at the level ``tes_alpha`` (under
+        ``less``: above which they fall short); NaN when they do not even at ``H0``, or without end.
     alpha, alternative, tes_alternative, tes_alpha, H0
         As given.
     """
@@ -74,11 +74,15 @@ class Excess:
     def __str__(self) -> str:
         """One or two lines."""
         lines = [
-            f"Test of excess significance ({self.test}, k = {self.k}): {self.O} significant, "
-            f"{self.E:.2f} expected, ratio {self.OEratio:.2f}, p {p_value(self.pval)}"
+            (
+                f"Test of excess significance ({self.test}, k = {self.k}): {self.O} significant, "
+                f"{self.E:.2f} expected, ratio {self.OEratio:.2f}, p {p_value(self.pval)}"
+            )
         ]
         if np.isfinite(self.theta_lim):
-            lines.append(f"No longer in excess (p = {self.tes_alpha:g}) were the true effect {number(self.theta_lim)}")
+            lines.append(
+                f"No longer in excess (p = {self.tes_alpha:g}) were the true effect {number(self.theta_lim)}"
+            )
         return "\n".join(lines)
 
 
@@ -124,27 +128,24 @@ def excess_significance(
     Sources: Ioannidis & Trikalinos 2007, doi:10.1177/1740774507079441; Francis 2013,
     doi:10.1016/j.jmp.2013.02.003.
     """
-    require_choice("test", test, get_args(ExcessTest))
-    require_choice("alternative", alternative, get_args(Alternative))
-    require_choice("tes_alternative", tes_alternative, get_args(Alternative))
-    for name, level in (("alpha", alpha), ("tes_alpha", tes_alpha)):
-        if not 0.0 < level < 1.0:
-            raise InputError(f"{name} must lie between 0 and 1; given {level:g}.")
-    if not tau2 >= 0.0:
-        raise InputError(f"tau2, a variance, must be 0 or more; given {tau2:g}.")
+    _check((test, alternative, tes_alternative), {"alpha": alpha, "tes_alpha": tes_alpha}, tau2)
     given = problem(yi, vi, slab=slab)
     y, v, k = given.y, given.v, given.y.size
     theta = float(np.average(y, weights=1.0 / (v + tau2))) if theta is None else theta
     sig = significant((y - H0) / np.sqrt(v), alpha, alternative)
     observed = int(sig.sum())
 
-    def p_of(effect: float) -> float:
-        return excess_p(observed, power(effect - H0, v, tau2, (alpha, alternative)), test, "greater")[0]
+    tail = tes_alpha / 2.0 if tes_alternative == "two.sided" else tes_alpha
+    deficit = tes_alternative == "less"
+
+    def above(effect: float) -> float:
+        assumed = power(effect - H0, v, tau2, (alpha, alternative))
+        p = excess_p(observed, assumed, test, "less" if deficit else "greater")[0]
+        return tail - p if deficit else p - tail
 
     chances = power(theta - H0, v, tau2, (alpha, alternative))
     p, x2 = excess_p(observed, chances, test, tes_alternative)
     expected = float(chances.sum())
-    tail = tes_alpha / 2.0 if tes_alternative == "two.sided" else tes_alpha
     away = (theta - H0, float(np.sqrt(v.max())))
     return Excess(
         k=k,
@@ -158,13 +159,25 @@ def excess_significance(
         power=chances,
         theta=theta,
         tau2=tau2,
-        theta_lim=np.nan if tes_alternative == "less" else _limit(p_of, H0, away, tail),
+        theta_lim=_limit(above, H0, away),
         alpha=alpha,
         alternative=alternative,
         tes_alternative=tes_alternative,
         tes_alpha=tes_alpha,
         H0=H0,
     )
+
+
+def _check(words: tuple[str, str, str], levels: dict[str, float], tau2: float) -> None:
+    """Refuse options there are not."""
+    allowed = (get_args(ExcessTest), get_args(Alternative), get_args(Alternative))
+    for name, word, choices in zip(("test", "alternative", "tes_alternative"), words, allowed, strict=True):
+        require_choice(name, word, choices)
+    for name, level in levels.items():
+        if not 0.0 < level < 1.0:
+            raise InputError(f"{name} must lie between 0 and 1; given {level:g}.")
+    if not tau2 >= 0.0:
+        raise InputError(f"tau2, a variance, must be 0 or more; given {tau2:g}.")
 
 
 def _critical(alpha: float, alternative: Alternative) -> float:
@@ -191,7 +204,9 @@ def excess_p(observed: int, chances: Array, test: ExcessTest, alternative: Alter
     """P value that ``observed`` successes exceed (or fall short of) what the chances allow, and Pearson's X²."""
     k, expected = chances.size, float(chances.sum())
     with np.errstate(divide="ignore", invalid="ignore"):
-        x2 = float(np.nan_to_num(np.square(observed - expected) * (1.0 / np.float64(expected) + 1.0 / (k - expected))))
+        x2 = float(
+            np.nan_to_num(np.square(observed - expected) * (1.0 / np.float64(expected) + 1.0 / (k - expected)))
+        )
     if test == "chi2":
         signed = float(np.copysign(np.sqrt(x2), observed - expected))
         tails = (float(special.ndtr(-signed)), float(special.ndtr(signed)))
@@ -213,13 +228,13 @@ def poisson_binomial(chances: Array) -> Array:
     return law
 
 
-def _limit(p_of: Callable[[float], float], H0: float, away: tuple[float, float], level: float) -> float:
-    """Effect at which the p value, which grows with the effect, reaches the level; by bisection."""
+def _limit(above: Callable[[float], float], H0: float, away: tuple[float, float]) -> float:
+    """Effect at which a function that rises with it from below 0 reaches 0, by bisection."""
     direction, unit = np.copysign(1.0, away[0]), away[1]
-    if p_of(H0) >= level:
+    if above(H0) >= 0.0:
         return np.nan
     low, high = 0.0, unit
-    while p_of(H0 + direction * high) < level:
+    while above(H0 + direction * high) < 0.0:
         low, high = high, 2.0 * high
         if high > 1e6 * unit:
             return np.nan
@@ -227,5 +242,5 @@ def _limit(p_of: Callable[[float], float], H0: float, away: tuple[float, float],
         middle = 0.5 * (low + high)
         if middle in (low, high):
             break
-        low, high = (middle, high) if p_of(H0 + direction * middle) < level else (low, middle)
+        low, high = (middle, high) if above(H0 + direction * middle) < 0.0 else (low, middle)
     return float(H0 + direction * 0.5 * (low + high))

@@ -6,6 +6,7 @@ contributes its normal density there. Beyond the outermost nodes w is constant a
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +20,9 @@ SmoothKind = Literal["beta", "halfnorm", "negexp", "logistic", "power"]
 
 PANEL = 1.0
 """Longest panel on the z axis: the normal density of a row is never narrower than one unit."""
+
+GRADE = 8.0
+"""Ratio of the ends of a panel where w is a power of the distance from 0."""
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
 
@@ -101,7 +105,7 @@ def _expectations(grid: Grid, share: Array, m: Array, s: Array) -> Array:
     inner = share[..., :-2, :]
     columns = inner.shape[-1]
     found = np.zeros((5, *m.shape, columns))
-    for j, h in enumerate((1.0, h1, h2, h3, h4)):
+    for j, h in enumerate((np.ones_like(u), h1, h2, h3, h4)):
         # derivatives in η are not needed for the third and fourth moment
         wanted = 1 if j > 2 else columns
         part = density * h
@@ -199,12 +203,15 @@ def _grid(kind: SmoothKind, *, two_sided: bool, threshold: float) -> Grid:
     if two_sided:
         near = -special.ndtri((1.0 - CENSOR) / 2.0) if censored else 0.0
         breaks |= {-near, near, 0.0}
+        if censored:  # w goes like a power of |z| there
+            graded = near * GRADE ** np.arange(1.0, np.ceil(-np.log(near) / np.log(GRADE)))
+            breaks |= {float(sign * z) for z in graded for sign in (-1.0, 1.0)}
     if threshold > 0.0:
         cut = -special.ndtri(threshold / sides)
         breaks |= {cut, -cut} if two_sided else {cut}
     points = np.array(sorted(b for b in breaks if abs(b) <= end))
     nodes, weights = [], []
-    for low, high in zip(points[:-1], points[1:], strict=True):
+    for low, high in itertools.pairwise(points):
         edges = np.linspace(low, high, int(np.ceil((high - low) / PANEL)) + 1)
         half = 0.5 * np.diff(edges)[:, None]
         nodes.append((edges[:-1, None] + half * (1.0 + NODES)).ravel())

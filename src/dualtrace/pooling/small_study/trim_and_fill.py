@@ -69,7 +69,9 @@ class TrimAndFill:
     def __str__(self) -> str:
         """How many rows were imputed, then the fit."""
         test = f", none missing: p {p_value(self.p_k0)}" if np.isfinite(self.p_k0) else ""
-        head = f"Trim and fill ({self.estimator}): {self.k0} missing on the {self.side} (SE {number(self.se_k0)}){test}"
+        head = (
+            f"Trim and fill ({self.estimator}): {self.k0} missing on the {self.side} (SE {number(self.se_k0)}){test}"
+        )
         return f"{head}\n{self.fit}"
 
 
