@@ -1,5 +1,6 @@
 """Laws of the selection models: derivatives, integrals, special cases, symmetries, refusals."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def test_law_the_quadrature_of_the_beta_weights_is_exact(delta: tuple[float, flo
     end, middle = -special.ndtri(CENSOR / (1.0 + two_sided)), special.ndtri(0.5 + CENSOR / 2.0) if two_sided else 0.0
 
     def integrand(z: float) -> float:
-        p = 2.0 * special.ndtr(-abs(z)) if two_sided else special.ndtr(-z)
+        p = float(2.0 * special.ndtr(-abs(z)) if two_sided else special.ndtr(-z))
         p = min(max(p, CENSOR), 1.0 - CENSOR)
         return float(
             p ** (delta[0] - 1.0)
@@ -90,8 +91,7 @@ def test_law_the_quadrature_of_the_beta_weights_is_exact(delta: tuple[float, flo
 
     cuts = sorted({-20.0, -end, -2.0, -0.5, -middle, middle, 0.5, 2.0, end, 20.0})
     total = sum(
-        integrate.quad(integrand, a, b, epsabs=0.0, epsrel=1e-12, limit=200)[0]
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        integrate.quad(integrand, a, b, epsabs=0.0, epsrel=1e-12, limit=200)[0] for a, b in itertools.pairwise(cuts)
     )
     bound = smooth("beta", np.zeros((1, 1)), two_sided=two_sided)
     log = bound.integral(np.array([[m]]), np.array([[s]]), np.log([delta])).log[0, 0]

@@ -9,7 +9,9 @@ import numpy as np
 
 from dualtrace.errors import FitError
 from dualtrace.pooling.contract import freeze, require_choice
+from dualtrace.pooling.likelihood import data, wls
 from dualtrace.pooling.small_study.asymmetry import regression_test
+from dualtrace.pooling.tau2 import estimate
 from dualtrace.pooling.text import number, p_value, plain
 from dualtrace.pooling.univariate import fit, problem
 
@@ -155,7 +157,7 @@ def settle(y: Array, v: Array, estimator: Estimator, method: Tau2Method) -> tupl
     k, k0 = y.size, 0
     for _ in range(MOST_ROUNDS):
         kept = slice(0, k - k0)
-        mean = float(fit(y[kept], v[kept], method=method).beta[0])
+        mean = _mean(y[kept], v[kept], method)
         raw = missing(y - mean, estimator)
         new = min(max(0, round(raw)), k - 1)
         if new == k0:
@@ -164,6 +166,16 @@ def settle(y: Array, v: Array, estimator: Estimator, method: Tau2Method) -> tupl
     raise FitError(
         f"Trim and fill does not settle on a number of missing rows with estimator {estimator}; use another one."
     )
+
+
+def _mean(y: Array, v: Array, method: Tau2Method) -> float:
+    """Pooled mean, without all that a full fit adds."""
+    if y.size == 1:
+        return float(y[0])
+    middle = float(y.mean())
+    sets = data(y - middle, v, np.full((y.size, 1), 1.0 / np.sqrt(y.size)))
+    coef = wls(sets, estimate(sets, method)).coef
+    return middle + float(coef[0, 0]) / float(np.sqrt(y.size))
 
 
 def missing(centred: Array, estimator: Estimator) -> float:
