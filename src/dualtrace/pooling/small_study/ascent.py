@@ -78,7 +78,7 @@ def ascend(function: Function, start: Array, lower: Array, upper: Array, *, long
     point = function(np.arange(n), theta)
     converged = np.zeros(n, dtype=bool)
     near = np.where(np.isfinite(longest), SNAP * longest, 0.0)
-    active: Ints = np.flatnonzero(np.isfinite(point.value))
+    active: Ints = np.flatnonzero(np.isfinite(point.value) & np.isfinite(point.hessian).all(axis=(1, 2)))
     for _ in range(ITERATIONS):
         if not active.size:
             break
@@ -107,7 +107,6 @@ def _newton(here: Point, moving: Flags) -> tuple[Array, Array]:
     curvature = np.abs(np.einsum("mpp->mp", hessian))
     unit = 1.0 / np.sqrt(np.where(curvature > 0.0, curvature, 1.0))
     scaled = hessian * unit[:, :, None] * unit[:, None, :]
-    scaled = np.where(np.isfinite(scaled), scaled, 0.0)
     values, vectors = np.linalg.eigh(scaled)
     slope = np.where(moving, here.gradient, 0.0) * unit
     along = np.einsum("mpq,mp->mq", vectors, slope)
@@ -142,7 +141,8 @@ def _step(
         new = np.clip(theta[sets] + share * move[waiting], low, high)
         new = np.where(new < low + near, low, new)
         reached = function(sets, new)
-        up = reached.value >= point.value[sets] - 1e-13 * (1.0 + np.abs(point.value[sets]))
+        known = np.isfinite(reached.value) & np.isfinite(reached.hessian).all(axis=(1, 2))
+        up = known & (reached.value >= point.value[sets] - 1e-13 * (1.0 + np.abs(point.value[sets])))
         theta[sets[up]] = new[up]
         for old, fresh in zip(point, reached, strict=True):
             old[sets[up]] = fresh[up]

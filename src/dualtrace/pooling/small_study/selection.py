@@ -187,7 +187,7 @@ def _label(fitted: Fitted, given: Problem, model: Model, sign: float, asked: Ask
         k=len(given.y),
         p=p,
         slab=given.slab,
-        notes=_notes(fitted.found, model),
+        notes=_notes(fitted.found, model, se),
         **_tests(fitted, model, (delta - float(model.logged)) / se_delta),
         **asked._asdict(),
     )
@@ -269,10 +269,10 @@ def _covariance(found: Ascent, model: Model, jacobian: Array, random: bool) -> A
     return cast("Array", cov * scale[:, None] * scale)
 
 
-def _notes(found: Ascent, model: Model) -> tuple[str, ...]:
+def _notes(found: Ascent, model: Model, se: Array) -> tuple[str, ...]:
     notes = []
-    if np.isnan(found.point.hessian).any():
-        notes.append("The curvature of the likelihood is undefined at the estimate, so there are no standard errors.")
+    if np.isnan(se).any():
+        notes.append("The likelihood is flat in some direction at the estimate, so there are no standard errors.")
     r = model.free.size
     if (model.free & ~found.free[0, -r:]).any():
         notes.append("A selection parameter stands at 0, no selection: it has no standard error.")
