@@ -186,7 +186,7 @@ def test_law_weight_is_the_selection_function() -> None:
     step = selection_model(y, v)
     assert step.weight(p) == pytest.approx([1.0, 1.0, step.delta[1], step.delta[1]])
     smooth_fit = selection_model(y, v, kind="negexp", steps=(0.025,))
-    assert smooth_fit.weight(p) == pytest.approx([1.0, 1.0, *np.exp(-smooth_fit.delta[0] * p[2:])])
+    assert smooth_fit.weight(p) == pytest.approx([1.0, 1.0, *np.exp(-smooth_fit.delta[0] * (p[2:] - 0.025))])
 
 
 def test_law_results_print_and_go_to_json() -> None:

@@ -137,8 +137,8 @@ select <- function(name, type, alternative = "greater", steps, delta, prec, meth
   s <- best
   ends <- NULL
   if (!missing(profile) && profile) {
-    c <- suppressWarnings(confint(s, control = list(tol = 1e-10)))
-    ends <- lapply(if (is.null(c$random)) c else list(c), function(x) num(x$random[1, 2:3]))
+    parts <- suppressWarnings(confint(s, control = list(tol = 1e-10)))
+    ends <- unname(lapply(parts[names(parts) == ""], function(x) num(x$random[1, 2:3])))
   }
   models[[length(models) + 1]] <<- list(set = name, type = type, alternative = alternative, method = method,
     steps = if (missing(steps)) NULL else I(steps), fixed = if (missing(delta)) NULL else I(delta), prec = if (missing(prec)) NULL else prec,
@@ -148,7 +148,7 @@ select <- function(name, type, alternative = "greater", steps, delta, prec, meth
     LRT_tau2 = num(s$LRT.tau2), LRTp_tau2 = num(s$LRTp.tau2), profile = ends)
 }
 if (!smooth) {
-  select("hackshaw1998", "stepfun", steps = c(.05, .10, .50, 1)); select("hackshaw1998", "stepfun", steps = .025)
+  select("hackshaw1998", "stepfun", steps = c(.05, .10, .50, 1)); select("hackshaw1998", "stepfun", steps = .025, profile = TRUE)
   select("hackshaw1998", "stepfun", "two.sided", steps = c(.1, .5)); select("hackshaw1998", "stepfun", steps = .025, method = "EE")
   for (name in c("bcg", "raudenbush1985", "baskerville2012", "cohen1981", "li2007", "linde2005", "normand1999", "bangertdrowns2004", "curtis1998",
                  "molloy2014", "mcdaniel1994", "egger2001", "hahn2001", "dorn2007")) {

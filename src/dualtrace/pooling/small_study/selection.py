@@ -64,7 +64,7 @@ def selection_model(
         exp(-δp²). ``negexp``: exp(-δp). ``logistic``: 2/(1 + exp(δp)). ``power``: (1-p)^δ.
     steps
         Cutpoints of the p value; absent: 0.025 for a step function. The last four kinds take one, the p value up
-        to which w = 1.
+        to which w = 1; beyond, w falls from there without a jump, w(p)/w(step).
     alternative
         Which results have small p values.
     delta
@@ -139,9 +139,8 @@ def _fit(y: Array, v: Array, basis: Array, model: Model, *, random: bool) -> Fit
     lower, upper = limits(model)
     fits = [plain, plain_fit(y, v, basis, random=False)] if random else [plain]
     found, *equal = search(rows, fits, model.starts, Bounds(lower, upper))
-    eta = found.theta[0, basis.shape[1] + 1 :]
-    at_end = model.free & ((eta >= upper) | ((eta <= lower) & (lower != 0.0)))
-    if not found.converged[0] or at_end.any():
+    endless = model.free & (found.theta[0, basis.shape[1] + 1 :] >= upper)
+    if not found.converged[0] or endless.any():
         raise FitError(
             "The likelihood of this selection model has no maximum for these rows: too few results are on one side "
             "of a step, or they leave open how strong selection was. Use fewer steps, or hold delta at chosen values."
@@ -275,5 +274,5 @@ def _notes(found: Ascent, model: Model, se: Array) -> tuple[str, ...]:
         notes.append("The likelihood is flat in some direction at the estimate, so there are no standard errors.")
     r = model.free.size
     if (model.free & ~found.free[0, -r:]).any():
-        notes.append("A selection parameter stands at 0, no selection: it has no standard error.")
+        notes.append("A selection parameter stands at 0, the end of its range: it has no standard error.")
     return tuple(notes)

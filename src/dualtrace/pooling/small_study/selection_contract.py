@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_choice, require_level
-from dualtrace.pooling.small_study.smooth import Features, SmoothKind, log_weight, shape_of
+from dualtrace.pooling.small_study.smooth import SmoothKind, features_of, log_weight
 from dualtrace.pooling.text import interval, number, p_value, plain, table
 
 if TYPE_CHECKING:
@@ -170,9 +170,6 @@ def _rows(columns: tuple[Any, ...]) -> list[tuple[str, ...]]:
 def smooth_weight(kind: SmoothKind, delta: Array, p: Array, steps: tuple[float, ...]) -> Array:
     """Relative probability of being reported under a smooth selection function, 1 up to the step if there is one."""
     flat = np.atleast_1d(p)
-    features = Features(kind, shape_of(kind, flat, np.ones(1))[:, None])
+    found = features_of(kind, flat[None], threshold=steps[0] if steps else 0.0, scale=np.ones(1))
     eta = np.log(delta) if kind == "beta" else delta
-    weight = np.exp(log_weight(features, eta[None]).log[0])
-    if steps:
-        weight = np.where(flat <= steps[0], 1.0, weight)
-    return np.asarray(weight.reshape(np.shape(p)))
+    return np.asarray(np.exp(log_weight(found, eta[None]).log[0]).reshape(np.shape(p)))

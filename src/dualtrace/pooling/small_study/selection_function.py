@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dualtrace.pooling.small_study.weighting import Weighting
 
 LEAST, MOST = 1e-5, 1e5
-"""Range of the parameters of a selection function; one that ends there has no estimate."""
+"""Range of the parameters of a selection function; one that ends at the upper bound has no estimate."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,8 +119,8 @@ def smooth_model(
     if cuts and (below.all() or not below.any()):
         raise FitError(f"There must be p values on both sides of the step {threshold:g}; given all on one side.")
     if kind == "beta":
-        others = np.log(np.where(free, [0.5, 3.0], values))
-        starts = np.stack([np.log(values), others])
+        others = (np.where(free, start, values) for start in ([0.5, 3.0], [0.03, 1.5]))
+        starts = np.log(np.stack([values, *others]))
         names: tuple[str, ...] = ("delta.1", "delta.2")
     else:
         starts = np.array([[0.3], [4.0]]) if free[0] else values[None]

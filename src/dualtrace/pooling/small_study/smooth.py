@@ -47,10 +47,21 @@ class Grid(NamedTuple):
 
 
 class Features(NamedTuple):
-    """What log w is made of at some p values: values f(p), (r, ...), linear in δ unless logistic."""
+    """What log w is made of at some p values.
+
+    Attributes
+    ----------
+    kind
+        Which function.
+    values
+        f(p), (r, ...), in which log w is linear, and for the logistic c p.
+    origin
+        For the logistic c times the p value up to which w = 1, (...); unused by the others.
+    """
 
     kind: SmoothKind
     values: Array
+    origin: Array
 
 
 class Smooth(NamedTuple):
@@ -72,7 +83,8 @@ class Smooth(NamedTuple):
 
     def integral(self, m: Array, s: Array, eta: Array) -> Integral:
         """A and derivatives: normal densities at the nodes times weighted w, plus both tails."""
-        logs = log_weight(Features(self.at_nodes.kind, self.at_nodes.values[:, None]), eta)
+        nodes = self.at_nodes
+        logs = log_weight(Features(nodes.kind, nodes.values[:, None], nodes.origin[None]), eta)
         top = logs.log.max(axis=(-1, -2), keepdims=True)
         share = np.exp(logs.log - top) * self.grid.weight
         r = eta.shape[1]
@@ -90,7 +102,7 @@ class Smooth(NamedTuple):
 
     def pick(self, index: Ints) -> Smooth:
         """Some of the n fits."""
-        return self._replace(at_rows=Features(self.at_rows.kind, self.at_rows.values[:, index]))
+        return self._replace(at_rows=self.at_rows._replace(values=self.at_rows.values[:, index]))
 
 
 def _expectations(grid: Grid, share: Array, m: Array, s: Array) -> Array:
@@ -126,7 +138,8 @@ def log_weight(features: Features, eta: Array) -> Observed:
     beta       (δ₁-1) log p + (δ₂-1) log(1-p),  δ = exp(η)
     halfnorm   -δ c p²       negexp  -δ c p       power  δ c log(1-p)       logistic  log 2 - log(1 + exp(δ c p))
 
-    with δ = η >= 0 for the last four and c = 1, or the row's imprecision relative to the largest.
+    with δ = η >= 0 for the last four and c = 1, or the row's imprecision relative to the largest. Where w = 1 up to
+    a p value α, it is w(p)/w(α) beyond, so that it does not jump.
 
     Sources: Citkowicz & Vevea 2017, doi:10.1037/met0000119; Preston, Ashby & Smyth 2004,
     doi:10.1111/j.1365-2753.2003.00457.x.
@@ -135,10 +148,9 @@ def log_weight(features: Features, eta: Array) -> Observed:
     r = f.shape[0]
     parameters = eta.T.reshape(r, eta.shape[0], *(1,) * (f.ndim - 2))
     if features.kind == "logistic":
-        x = parameters[0] * f[0]
-        rises = special.expit(x)
-        log = np.log(2.0) - np.logaddexp(0.0, x)
-        return Observed(log, (-rises * f[0])[None], (-rises * (1.0 - rises) * f[0] ** 2)[None, None])
+        at, start = (_softplus(parameters[0], c_p) for c_p in (f[0], features.origin))
+        log, first, second = (a - b for a, b in zip(start, at, strict=True))
+        return Observed(log, first[None], second[None, None])
     if features.kind == "beta":
         delta = np.exp(parameters)
         first = delta * f
@@ -147,6 +159,22 @@ def log_weight(features: Features, eta: Array) -> Observed:
         return Observed(((delta - 1.0) * f).sum(0), first, second)
     log = parameters[0] * f[0]
     return Observed(log, np.broadcast_to(f[0], log.shape)[None], np.zeros((1, 1, *log.shape)))
+
+
+def _softplus(delta: Array, c_p: Array) -> tuple[Array, Array, Array]:
+    """log(1 + exp(δ c p)) with two derivatives in δ."""
+    x = delta * c_p
+    rises = special.expit(x)
+    return np.logaddexp(0.0, x), rises * c_p, rises * (1.0 - rises) * c_p**2
+
+
+def features_of(kind: SmoothKind, p: Array, *, threshold: float, scale: Array) -> Features:
+    """Features at p values for a function that is 1 up to the threshold (0: nowhere)."""
+    start = shape_of(kind, np.full(np.shape(p), threshold), scale)
+    values = shape_of(kind, np.maximum(p, threshold), scale)
+    if kind == "logistic":
+        return Features(kind, values, start[0])
+    return Features(kind, values - start if threshold > 0.0 else values, np.zeros(1))
 
 
 def shape_of(kind: SmoothKind, p: Array, scale: Array) -> Array:
@@ -187,8 +215,7 @@ def smooth(
     grid = _grid(kind, two_sided=two_sided, threshold=threshold)
 
     def features(at: Array, scale: Array) -> Features:
-        p = p_value(at, two_sided=two_sided)
-        return Features(kind, np.where(p <= threshold, 0.0, 1.0) * shape_of(kind, p, scale))
+        return features_of(kind, p_value(at, two_sided=two_sided), threshold=threshold, scale=scale)
 
     per_row = np.ones(1) if scale is None else scale
     return Smooth(grid, features(grid.z, per_row[:, None]), features(z, per_row))
