@@ -39,7 +39,20 @@ class Binomial(NamedTuple):
         """Value y η − n log(1+e^η), derivatives y − n p and −n p (1−p)."""
         p = expit(eta)
         value = self.y * eta - self.n * np.logaddexp(0.0, eta) + log_choose(self.n, self.y)
+        if self.n.max(initial=0.0) > MANY:
+            value = self._near(eta, value)
         return Terms(value, self.y - self.n * p, -self.n * p * expit(-eta))
+
+    def _near(self, eta: Array, value: Array) -> Array:
+        """Value from the distance δ to the row's own estimate, free of the cancellation of large counts."""
+        inner = (self.y > 0.0) & (self.y < self.n)
+        y = np.where(inner, self.y, 0.5 * self.n)
+        own = np.log(y) - np.log(self.n - y)
+        top = y * np.log(y / self.n) + (self.n - y) * np.log1p(-y / self.n) + log_choose(self.n, y)
+        delta = eta - own
+        close = inner & (np.abs(delta) < 1.0)
+        step = np.where(close, delta, 0.0)
+        return np.where(close, top + y * step - self.n * np.log1p(y / self.n * np.expm1(step)), value)
 
 
 class Poisson(NamedTuple):
@@ -54,10 +67,21 @@ class Poisson(NamedTuple):
     y: Array
     t: Array
 
+    @property
+    def centre(self) -> float:
+        """Log of the overall rate: rates have a unit, so 0 is no usual value."""
+        return float(np.log(max(self.y.sum(), 0.5) / self.t.sum()))
+
     def __call__(self, eta: Array) -> Terms:
         """Value and derivatives y − t e^η and −t e^η."""
         mean = self.t * np.exp(np.minimum(eta, LARGEST))
         value = self.y * (eta + np.log(self.t)) - mean - gammaln(self.y + 1.0)
+        if self.y.max(initial=0.0) > MANY:
+            y = np.maximum(self.y, 1.0)
+            delta = eta - np.log(y / self.t)
+            close = (self.y > 0.0) & (np.abs(delta) < 1.0)
+            step = np.where(close, delta, 0.0)  # as in Binomial: no cancellation of large counts
+            value = np.where(close, y * np.log(y) - y - gammaln(y + 1.0) + y * (step - np.expm1(step)), value)
         return Terms(value, self.y - mean, -mean)
 
 
@@ -93,6 +117,9 @@ class Hypergeometric(NamedTuple):
 
 
 Family = Binomial | Poisson | Hypergeometric
+
+MANY = 1e4
+"""Counts beyond this are compared with their own estimate, to save the digits that large terms would cancel."""
 
 LARGEST = 500.0
 """Linear predictors beyond this are cut before e^η, which would overflow; no maximum lies there."""

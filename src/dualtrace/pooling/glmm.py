@@ -301,7 +301,7 @@ def _label(given: Counts, model: str, method: GlmmMethod, equal: Found, best: Fo
     ll, ll_equal = float(best.peak.value[0]), float(equal.peak.value[0])
     top, wald = saturated(given, model)
     df = k - p
-    lrt = max(0.0, 2.0 * (top - ll_equal)) if df > 0 else np.nan
+    lrt = float(np.maximum(0.0, 2.0 * (top - ll_equal))) if df > 0 else np.nan
     gain = max(0.0, 2.0 * (ll - ll_equal)) if method == "ML" else np.nan
     intercept = np.flatnonzero((given.X == 1.0).all(axis=0))
     tested = [j for j in range(p) if p == 1 or j not in intercept[:1]]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dualtrace.errors import FitError
+from dualtrace.pooling.families import Poisson
 from dualtrace.pooling.likelihood import Ints, Slope
 from dualtrace.pooling.quadrature import Effects, Marginal, marginal
 from dualtrace.pooling.search import maximise
@@ -28,11 +29,21 @@ FINEST = 240
 STABLE = 1e-9
 """Change of any parameter, in standard errors, that a doubling of the nodes may still bring."""
 
-FURTHEST = 60.0
-"""A linear predictor beyond this is on its way to infinity: e^60 is no odds ratio of counts."""
+NOISE = 1e-10
+"""Gain (squared distance in standard errors) below which a Newton step that gains no more has met rounding error."""
 
-WIDEST = 1e4
-"""Variances on the logit or log scale beyond this say that no variance is large enough."""
+FURTHEST = 20.0
+"""A linear predictor so far from the usual is on its way to infinity: e^20 are no odds of counts."""
+
+WIDEST = 400.0
+"""Variances on the logit or log scale beyond this (odds from e^-40 to e^40) say that none is large enough."""
+
+
+SEPARATED = (
+    "These counts are perfectly separated: some arm (or some value of the moderators) has no events, or nothing but "
+    "events, so the maximum likelihood estimate is infinite. Report the counts, or use Peto's method or inverse "
+    "variance with a continuity correction."
+)
 
 
 class Model(NamedTuple):
@@ -138,53 +149,82 @@ def _assemble(model: Model, found: Marginal) -> _Step:
     return _Step(gradient, information, g, h, cross)
 
 
-def climb(model: Model, start: State, *, nodes: int, free: bool) -> Peak:
+def climb(model: Model, start: State, *, nodes: int, free: bool, tolerance: float = 1e-20) -> Peak:
     """Maximum over β and levels, and over σ too when ``free``, from each of m starting points.
 
     Newton's step on the information, its eigenvalues made positive where they are not (σ free only), halved until
-    the log-likelihood does not fall.
+    the log-likelihood does not fall or the gain that the next step promises has shrunk: with few nodes value and
+    gradient are not of one function to the last digit, and the gradient decides.
 
     Raises
     ------
     FitError
         If a coefficient runs to infinity, or the maximum is not reached.
     """
-    p = model.X.shape[2]
-    state, found = start, evaluate(model, start, nodes)
+    here = _stand(model, start, nodes, free=free)
+    before = np.full(here.value.size, np.inf)
     for _ in range(200):
-        value = found.value.sum(-1)
-        step = _assemble(model, found)
-        moves = _direction(step, p, free=free)
-        gain = np.einsum("mq,mq->m", moves, step.gradient)
-        levels = np.zeros_like(state.level)
-        if model.free_level:
-            levels = (step.level_gradient - np.einsum("mkq,mq->mk", step.cross, moves)) / step.level_information
-            gain = gain + (step.level_gradient**2 / step.level_information).sum(-1)
-        if np.all(gain < 1e-20 * (1.0 + np.abs(value))):
-            return Peak(state, value, step.information, found.rise.sum(1))
-        size = np.ones(value.size)
+        stalled = (here.gain < NOISE) & (here.gain > 0.5 * before)
+        if np.all((here.gain < tolerance * (1.0 + np.abs(here.value))) | stalled):
+            return Peak(here.state, here.value, here.step.information, here.found.rise.sum(1))
+        size = np.ones(here.value.size)
         while True:
-            trial = State(
-                state.beta + size[:, None] * moves[:, :p],
-                state.level + size[:, None] * levels,
-                np.abs(state.sigma + size[:, None] * moves[:, p:]),
-                found.mode,
-            )
-            ahead = evaluate(model, trial, nodes)
-            worse = ~(ahead.value.sum(-1) >= value - 1e-12 * (1.0 + np.abs(value)))
+            ahead = _stand(model, _move(here, size), nodes, free=free)
+            falls = ~(ahead.value >= here.value - 1e-12 * (1.0 + np.abs(here.value)))
+            worse = falls & ~(ahead.gain < 0.5 * here.gain)
             if not worse.any() or size.min() < 1e-12:
                 break
             size = np.where(worse, 0.5 * size, size)
-        state, found = trial, ahead
-        _require_finite(model, state)
+        before, here = here.gain, ahead
+        _require_finite(model, here.state)
     raise FitError("The likelihood of these counts has no maximum that Newton's method could reach; report the data.")
+
+
+class _Stand(NamedTuple):
+    """A point with everything the next step needs: moves in (β, σ) and levels, and twice the rise they promise."""
+
+    state: State
+    found: Marginal
+    value: Array
+    step: _Step
+    moves: Array
+    levels: Array
+    gain: Array
+
+
+def _stand(model: Model, state: State, nodes: int, *, free: bool) -> _Stand:
+    """Evaluate a point and find the Newton step from it."""
+    found = evaluate(model, state, nodes)
+    step = _assemble(model, found)
+    moves = _direction(step, state.beta.shape[1], free=free)
+    gain = np.einsum("mq,mq->m", moves, step.gradient)
+    levels = np.zeros_like(state.level)
+    if model.free_level:
+        levels = (step.level_gradient - np.einsum("mkq,mq->mk", step.cross, moves)) / step.level_information
+        gain = gain + (step.level_gradient**2 / step.level_information).sum(-1)
+    return _Stand(state, found, found.value.sum(-1), step, moves, levels, gain)
+
+
+def _move(here: _Stand, size: Array) -> State:
+    """Return the point a share of the step away; a standard deviation keeps to 0 or more by its symmetry."""
+    p = here.state.beta.shape[1]
+    moves = size[:, None] * here.moves
+    return State(
+        here.state.beta + moves[:, :p],
+        here.state.level + size[:, None] * here.levels,
+        np.abs(here.state.sigma + moves[:, p:]),
+        here.found.mode,
+    )
 
 
 def _direction(step: _Step, p: int, *, free: bool) -> Array:
     """Newton's step in (β, σ), (m, q); 0 for σ unless ``free``."""
     moves = np.zeros_like(step.gradient)
     if not free:
-        moves[:, :p] = np.linalg.solve(step.information[:, :p, :p], step.gradient[:, :p, None])[..., 0]
+        try:
+            moves[:, :p] = np.linalg.solve(step.information[:, :p, :p], step.gradient[:, :p, None])[..., 0]
+        except np.linalg.LinAlgError:  # the design has full rank, so the information of the counts has run out
+            raise FitError(SEPARATED) from None
         return moves
     # a σ of exactly 0 has gradient 0 and stays; its row may be indefinite and must not spoil the others
     values, vectors = np.linalg.eigh(step.information)
@@ -201,13 +241,9 @@ def _require_finite(model: Model, state: State) -> None:
         When a fixed predictor leaves every plausible range.
     """
     k, J, p = model.X.shape
-    reach = np.abs(state.beta @ model.X.reshape(k * J, p).T).max(initial=0.0)
-    if reach > FURTHEST:
-        raise FitError(
-            "These counts are perfectly separated: some arm (or some value of the moderators) has no events, or "
-            "nothing but events, so the maximum likelihood estimate is infinite. Report the counts, or use Peto's "
-            "method or inverse variance with a continuity correction."
-        )
+    usual = model.family.centre if isinstance(model.family, Poisson) and not model.free_level else 0.0
+    if np.abs(state.beta @ model.X.reshape(k * J, p).T - usual).max(initial=0.0) > FURTHEST:
+        raise FitError(SEPARATED)
 
 
 def fixed(model: Model) -> Peak:
@@ -215,7 +251,7 @@ def fixed(model: Model) -> Peak:
     return climb(model, origin(model, np.zeros((1, model.loads.shape[1]))), nodes=1, free=False)
 
 
-def profile(model: Model, equal: Peak, *, nodes: int = COARSE) -> Array:
+def profile(model: Model, equal: Peak) -> Array:
     """τ² at the global maximum of the profile likelihood of a model with one random effect.
 
     Parameters
@@ -241,8 +277,10 @@ def profile(model: Model, equal: Peak, *, nodes: int = COARSE) -> Array:
                 "There is no finite estimate; use the equal-effects model or report the counts."
             )
         m = index.size
-        start = State(*(np.repeat(part, m, axis=0) for part in state))._replace(sigma=np.sqrt(tau2)[:, None])
-        return _slope(climb(model, start, nodes=nodes, free=False))
+        sigma = np.sqrt(tau2)[:, None]
+        enough = min(COARSE * (1 + int(sigma.max() / 2.0)), FINEST)  # a wide normal sees the steps of the counts' law
+        start = State(*(np.repeat(part, m, axis=0) for part in state))._replace(sigma=sigma)
+        return _slope(climb(model, start, nodes=enough, free=False))
 
     best: Array = maximise(objective, scale=np.array([min(scale, 1.0)]), high=np.array([4.0]))
     return best
@@ -261,7 +299,7 @@ def _slope(peak: Peak) -> Slope:
     return Slope(peak.value, rise, np.where(sigma > 0.0, second, 0.0))
 
 
-def polish(model: Model, start: State, *, nodes: int = 2 * COARSE + 1) -> Found:
+def polish(model: Model, start: State, *, nodes: int) -> Found:
     """Joint maximum from a point near it, with nodes doubled until no parameter moves.
 
     Raises
@@ -288,5 +326,6 @@ def random(model: Model, equal: Peak) -> Found:
     tau2 = profile(model, equal)
     if tau2[0] == 0.0:
         return Found(equal, 1)
-    near = climb(model, equal.state._replace(sigma=np.sqrt(tau2)[:, None]), nodes=COARSE, free=False)
-    return polish(model, near.state)
+    nodes = (2 * COARSE + 1) * (1 + int(np.sqrt(tau2[0]) / 4.0))
+    near = climb(model, equal.state._replace(sigma=np.sqrt(tau2)[:, None]), nodes=nodes, free=False)
+    return polish(model, near.state, nodes=nodes)

@@ -19,6 +19,9 @@ STARTS = (0.15, 0.5, 1.5)
 FEW = 9
 """Nodes per random effect while comparing starts."""
 
+STARTING = 13
+"""Nodes per random effect from which they are doubled until the answer is stable."""
+
 VANISHED = 1e-4
 """A standard deviation below this share of its standard error has run to the boundary, which is tried by itself."""
 
@@ -49,10 +52,10 @@ def random_two(model: Model, first_only: Found) -> Found:
     except FitError as problem:
         problems.append(problem)
     sigma = np.array([(a, b) for a in STARTS for b in STARTS])
-    rough = climb(model, origin(model, sigma), nodes=FEW, free=False)
+    rough = climb(model, origin(model, sigma), nodes=FEW, free=False, tolerance=1e-8)
     start = State(*(part[[int(np.argmax(rough.value))]] for part in rough.state))
     try:
-        inner = polish(model, start)
+        inner = polish(model, start, nodes=STARTING)
         se = 1.0 / np.sqrt(np.abs(np.diag(inner.peak.information[0])))[-2:]
         if np.all(inner.peak.state.sigma[0] > VANISHED * se):
             candidates.append(inner)
