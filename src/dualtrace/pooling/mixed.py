@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 COARSE = 15
 """Nodes per random effect while searching."""
 
-FINEST = 240
+EVEN = 124
+"""Nodes from which wide integrands are summed evenly (see ``quadrature.MANY``)."""
+
+BROAD = 2.5
+"""Standard deviation of a random effect beyond which that is done from the start."""
+
+FINEST = 960
 """Nodes per random effect at most."""
 
 STABLE = 1e-9
@@ -35,8 +41,8 @@ NOISE = 1e-10
 FURTHEST = 20.0
 """A linear predictor so far from the usual is on its way to infinity: e^20 are no odds of counts."""
 
-WIDEST = 400.0
-"""Variances on the logit or log scale beyond this (odds from e^-40 to e^40) say that none is large enough."""
+WIDEST = 1024.0
+"""Variances on the logit or log scale beyond this (odds from e^-60 to e^60) say that none is large enough."""
 
 
 SEPARATED = (
@@ -241,8 +247,12 @@ def _require_finite(model: Model, state: State) -> None:
         When a fixed predictor leaves every plausible range.
     """
     k, J, p = model.X.shape
-    usual = model.family.centre if isinstance(model.family, Poisson) and not model.free_level else 0.0
-    if np.abs(state.beta @ model.X.reshape(k * J, p).T - usual).max(initial=0.0) > FURTHEST:
+    arms = (state.beta @ model.X.reshape(k * J, p).T).reshape(-1, k, J)
+    usual = model.family.centre if isinstance(model.family, Poisson) else 0.0
+    reach = np.ptp(arms, axis=-1).max(axis=-1, initial=0.0)
+    if not model.free_level:
+        reach = np.maximum(reach, np.abs(arms - usual).max(axis=(1, 2), initial=0.0))
+    if np.any(reach > FURTHEST * (1.0 + state.sigma.max(axis=-1))):  # a wide normal moves its mean with its width
         raise FitError(SEPARATED)
 
 
@@ -271,14 +281,15 @@ def profile(model: Model, equal: Peak) -> Array:
     scale = 1.0 / (curvature @ model.loads**2).max()
 
     def objective(index: Ints, tau2: Array) -> Slope:
-        if tau2.max() > WIDEST:
+        if tau2.max() > 1.01 * WIDEST:
             raise FitError(
                 "The likelihood of these counts keeps rising as tau² grows: most rows have all events or none. "
                 "There is no finite estimate; use the equal-effects model or report the counts."
             )
         m = index.size
         sigma = np.sqrt(tau2)[:, None]
-        enough = min(COARSE * (1 + int(sigma.max() / 2.0)), FINEST)  # a wide normal sees the steps of the counts' law
+        widest = float(sigma.max())
+        enough = COARSE if widest < BROAD else EVEN if widest < 3.0 * BROAD else FINEST
         start = State(*(np.repeat(part, m, axis=0) for part in state))._replace(sigma=sigma)
         return _slope(climb(model, start, nodes=enough, free=False))
 
@@ -326,6 +337,6 @@ def random(model: Model, equal: Peak) -> Found:
     tau2 = profile(model, equal)
     if tau2[0] == 0.0:
         return Found(equal, 1)
-    nodes = (2 * COARSE + 1) * (1 + int(np.sqrt(tau2[0]) / 4.0))
+    nodes = 2 * COARSE + 1 if tau2[0] < BROAD**2 else EVEN
     near = climb(model, equal.state._replace(sigma=np.sqrt(tau2)[:, None]), nodes=nodes, free=False)
     return polish(model, near.state, nodes=nodes)

@@ -105,8 +105,9 @@ glmm("yusuf1985_6", "OR", "CM.EL", "EE") # with random effects its optimiser doe
 suppressMessages(library(VGAM))
 beta <- list()
 betabinomial_fit <- function(name, x, n, X) {
-  d <- data.frame(x = x, others = n - x)
-  v <- vglm(cbind(x, others) ~ X - 1, betabinomial(zero = 2), data = d, control = vglm.control(epsilon = 1e-12, maxit = 1000))
+  d <- data.frame(x = x, others = n - x, arm = X[, ncol(X)])
+  v <- vglm(if (ncol(X) == 1) cbind(x, others) ~ 1 else cbind(x, others) ~ arm, betabinomial(zero = 2), data = d,
+    control = vglm.control(epsilon = 1e-12, maxit = 1000))
   co <- coef(v); p <- length(co) - 1
   b <- c(co[1], if (p > 1) co[3:(p + 1)])
   negative <- function(par) { # the log-likelihood written out, to tighten the answer and for an observed-information matrix
@@ -122,7 +123,7 @@ betabinomial_fit <- function(name, x, n, X) {
 }
 for (name in c("pritz1997", "debruin2009", "hannum2020", "nielweise2007_control"))
   betabinomial_fit(name, sets[[name]]$xi, sets[[name]]$ni, matrix(1, length(sets[[name]]$xi), 1))
-for (name in c("nielweise2007", "hine1989", "lee2004")) {
+for (name in c("nielweise2007", "lee2004", "laopaiboon2015")) {
   d <- sets[[name]]; k <- length(d$ai)
   betabinomial_fit(name, c(d$ai, d$ci), c(d$n1i, d$n2i), cbind(rep(1, 2 * k), rep(1:0, each = k)))
 }
