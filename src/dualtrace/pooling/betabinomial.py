@@ -17,7 +17,7 @@ from dualtrace.pooling.families import log_choose
 from dualtrace.pooling.likelihood import Slope
 from dualtrace.pooling.search import maximise
 from dualtrace.pooling.sparse import usable
-from dualtrace.pooling.sparse_contract import MixedPooled
+from dualtrace.pooling.sparse_contract import MixedPooled, boundary, wald
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,21 +242,14 @@ def _label(
     equal, best = fits
     inside = best.information if best.w > 0.0 else best.information[:-1, :-1]
     vb = np.asarray(np.linalg.inv(inside)[:1, :1], dtype=np.float64)
-    beta, se = best.beta[:1].copy(), np.sqrt(np.diag(vb))
-    half = float(special.ndtri(0.5 * (1.0 + level))) * se
     gain = max(0.0, 2.0 * (best.value - equal.value))
-    z = beta / se
+    table = wald(best.beta[:1], vb, level)
     return MixedPooled(
         measure=measure,
         model="BB",
         method="ML",
         names=("intercept",),
-        beta=beta,
-        se=se,
-        zval=z,
-        pval=2.0 * special.ndtr(-np.abs(z)),
-        ci_lb=beta - half,
-        ci_ub=beta + half,
+        **table,
         vb=vb,
         tau2=np.nan,
         sigma2=np.nan,
@@ -268,10 +261,10 @@ def _label(
         QEp_Wld=np.nan,
         QEp_LRT=np.nan,
         LRT=gain,
-        LRTp=0.5 * float(special.chdtrc(1, gain)) if gain > 0.0 else 1.0,
-        QM=float(z[0] ** 2),
+        LRTp=boundary(gain),
+        QM=float(table["zval"][0] ** 2),
         QM_df=1,
-        QMp=float(special.chdtrc(1, z[0] ** 2)),
+        QMp=float(table["pval"][0]),
         k=len(rows),
         p=1,
         nodes=0,

@@ -6,7 +6,7 @@ events; proportions and rates of single groups.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -22,7 +22,7 @@ from dualtrace.pooling.likelihood import data, wls
 from dualtrace.pooling.mixed import Found, Model, Peak
 from dualtrace.pooling.mixed_two import random_two
 from dualtrace.pooling.sparse import usable
-from dualtrace.pooling.sparse_contract import MixedPooled
+from dualtrace.pooling.sparse_contract import MixedPooled, boundary, upper, wald
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +60,13 @@ class Counts:
     names: tuple[str, ...]
     slab: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def tested(self) -> list[int]:
+        """Columns of the omnibus test: all but the intercept, or all when it stands alone."""
+        p = len(self.names)
+        ones = np.flatnonzero((self.X == 1.0).all(axis=0))
+        return [j for j in range(p) if p == 1 or j not in ones[:1]]
 
 
 def glmm(
@@ -295,53 +302,42 @@ def _label(given: Counts, model: str, method: GlmmMethod, equal: Found, best: Fo
     k, p = given.X.shape
     skip = best.peak.state.beta.shape[1] - p  # the intercept of the levels, UM.RS
     vb = covariance(best.peak)[skip : skip + p, skip : skip + p]
-    beta, se = best.peak.state.beta[0, skip:], np.sqrt(np.diag(vb))
-    half = float(special.ndtri(0.5 * (1.0 + level))) * se
-    sigma = best.peak.state.sigma[0]
+    beta, sigma = best.peak.state.beta[0, skip:], best.peak.state.sigma[0]
     ll, ll_equal = float(best.peak.value[0]), float(equal.peak.value[0])
-    top, wald = saturated(given, model)
-    df = k - p
-    lrt = float(np.maximum(0.0, 2.0 * (top - ll_equal))) if df > 0 else np.nan
     gain = max(0.0, 2.0 * (ll - ll_equal)) if method == "ML" else np.nan
-    intercept = np.flatnonzero((given.X == 1.0).all(axis=0))
-    tested = [j for j in range(p) if p == 1 or j not in intercept[:1]]
+    top, own = saturated(given, model) if k > p else (np.nan, np.nan)
+    ratio = float(np.maximum(0.0, 2.0 * (top - ll_equal)))
+    tested = given.tested
     qm = float(beta[tested] @ np.linalg.solve(vb[np.ix_(tested, tested)], beta[tested]))
-    fitted = MixedPooled(
+    alone = ("Only one row: the heterogeneity cannot be estimated and is taken as 0.",)
+    return MixedPooled(
         measure=given.measure,
         model=model,
         method=method,
         names=given.names,
-        beta=beta.copy(),
-        se=se,
-        zval=beta / se,
-        pval=2.0 * special.ndtr(-np.abs(beta / se)),
-        ci_lb=beta - half,
-        ci_ub=beta + half,
+        **wald(beta, vb, level),
         vb=vb,
         tau2=float(sigma[-1] ** 2) if method == "ML" else 0.0,
         sigma2=float(sigma[0] ** 2) if model == "UM.RS" else np.nan,
         rho=np.nan,
         ll=ll,
-        QE_Wld=wald if df > 0 else np.nan,
-        QE_LRT=lrt,
-        QE_df=df,
-        QEp_Wld=_upper(df, wald),
-        QEp_LRT=_upper(df, lrt),
+        QE_Wld=own,
+        QE_LRT=ratio,
+        QE_df=k - p,
+        QEp_Wld=upper(k - p, own),
+        QEp_LRT=upper(k - p, ratio),
         LRT=gain,
-        LRTp=0.5 * _upper(1, gain) if gain > 0.0 else (1.0 if method == "ML" else np.nan),
+        LRTp=boundary(gain),
         QM=qm,
         QM_df=len(tested),
-        QMp=_upper(len(tested), qm),
+        QMp=upper(len(tested), qm),
         k=k,
         p=p,
         nodes=best.nodes,
         level=level,
         slab=given.slab,
-        notes=given.notes,
+        notes=(*given.notes, *(alone if k == 1 and method == "ML" else ())),
     )
-    alone = k == 1 and method == "ML"
-    note = "Only one row: the heterogeneity cannot be estimated and is taken as 0."
-    return replace(fitted, notes=(*given.notes, note)) if alone else fitted
 
 
 def covariance(peak: Peak) -> Array:
@@ -351,8 +347,3 @@ def covariance(peak: Peak) -> Array:
     full = np.zeros(peak.information.shape[1:])
     full[np.ix_(inside, inside)] = np.linalg.inv(peak.information[0][np.ix_(inside, inside)])
     return full
-
-
-def _upper(df: int, q: float) -> float:
-    """Upper tail of chi-squared; NaN where undefined."""
-    return float(special.chdtrc(df, q)) if df > 0 and np.isfinite(q) else np.nan

@@ -41,8 +41,11 @@ NOISE = 1e-10
 FURTHEST = 20.0
 """A linear predictor so far from the usual is on its way to infinity: e^20 are no odds of counts."""
 
-WIDEST = 1024.0
-"""Variances on the logit or log scale beyond this (odds from e^-60 to e^60) say that none is large enough."""
+SCANNED = 16.0
+"""Variances up to this are always searched for the global maximum, more while the likelihood still rises."""
+
+WIDEST = 256.0
+"""Variances on the logit or log scale beyond this (odds from e^-30 to e^30) say that none is large enough."""
 
 
 SEPARATED = (
@@ -168,10 +171,11 @@ def climb(model: Model, start: State, *, nodes: int, free: bool, tolerance: floa
         If a coefficient runs to infinity, or the maximum is not reached.
     """
     here = _stand(model, start, nodes, free=free)
-    before = np.full(here.value.size, np.inf)
+    before, settled = np.full(here.value.size, np.inf), np.zeros(here.value.size, dtype=bool)
     for _ in range(200):
         stalled = (here.gain < NOISE) & (here.gain > 0.5 * before)
-        if np.all((here.gain < tolerance * (1.0 + np.abs(here.value))) | stalled):
+        settled |= (here.gain < tolerance * (1.0 + np.abs(here.value))) | stalled
+        if settled.all():
             return Peak(here.state, here.value, here.step.information, here.found.rise.sum(1))
         size = np.ones(here.value.size)
         while True:
@@ -286,14 +290,16 @@ def profile(model: Model, equal: Peak) -> Array:
                 "The likelihood of these counts keeps rising as tau² grows: most rows have all events or none. "
                 "There is no finite estimate; use the equal-effects model or report the counts."
             )
-        m = index.size
-        sigma = np.sqrt(tau2)[:, None]
-        widest = float(sigma.max())
-        enough = COARSE if widest < BROAD else EVEN if widest < 3.0 * BROAD else FINEST
-        start = State(*(np.repeat(part, m, axis=0) for part in state))._replace(sigma=sigma)
-        return _slope(climb(model, start, nodes=enough, free=False))
+        sigma, parts = np.sqrt(tau2)[:, None], np.zeros((3, index.size))
+        enough = np.select([sigma[:, 0] < BROAD, sigma[:, 0] < 3.0 * BROAD], [COARSE, EVEN], 4 * EVEN)
+        for nodes in np.unique(enough):
+            chosen = enough == nodes
+            start = State(*(np.repeat(part, chosen.sum(), axis=0) for part in state))
+            peak = climb(model, start._replace(sigma=sigma[chosen]), nodes=int(nodes), free=False)
+            parts[:, chosen] = _slope(peak)
+        return Slope(*parts)
 
-    best: Array = maximise(objective, scale=np.array([min(scale, 1.0)]), high=np.array([4.0]))
+    best: Array = maximise(objective, scale=np.array([min(scale, 1.0)]), high=np.array([SCANNED]))
     return best
 
 

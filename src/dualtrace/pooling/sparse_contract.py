@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
+from scipy import special
 
 from dualtrace.pooling.contract import freeze, require_level
 from dualtrace.pooling.text import interval, number, p_value, plain, table
@@ -219,6 +220,39 @@ class MixedPooled:
         )
         lines += [f"{what} = {number(q)}, p {p_value(p)}" for what, q, p in tests if np.isfinite(q)]
         return "\n".join([line for line in lines if line is not None] + list(self.notes))
+
+
+class Wald(TypedDict):
+    """Columns of a coefficient table, (p,) each, under the names of the results."""
+
+    beta: Array
+    se: Array
+    zval: Array
+    pval: Array
+    ci_lb: Array
+    ci_ub: Array
+
+
+def wald(beta: Array, vb: Array, level: float) -> Wald:
+    """Normal tests and intervals of coefficients with covariance ``vb``, (p, p)."""
+    se = np.sqrt(np.diag(vb))
+    z, half = beta / se, float(special.ndtri(0.5 * (1.0 + level))) * se
+    return Wald(
+        beta=beta.copy(), se=se, zval=z, pval=2.0 * special.ndtr(-np.abs(z)), ci_lb=beta - half, ci_ub=beta + half
+    )
+
+
+def upper(df: int, q: float) -> float:
+    """Upper tail of chi-squared; NaN where undefined."""
+    return float(special.chdtrc(df, q)) if df > 0 and np.isfinite(q) else np.nan
+
+
+def boundary(gain: float) -> float:
+    """P value of a likelihood-ratio statistic for a variance of 0: half of chi-squared(1), 1 at 0.
+
+    Source: Self & Liang 1987, doi:10.1080/01621459.1987.10478472.
+    """
+    return 0.5 * upper(1, gain) if gain > 0.0 else 1.0 if gain == 0.0 else np.nan
 
 
 def _row(name: str, beta: float, se: float, z: float, p: float, low: float, high: float) -> tuple[str, ...]:

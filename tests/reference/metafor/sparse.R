@@ -64,13 +64,12 @@ mixed <- list()
 glmm <- function(name, measure, model = NULL, method = "ML", mods = NULL, nAGQ = 60, coding = 1/2) {
   d <- sets[[name]]
   # from tightest to default, until one converges
-  tight <- function(optimizer, pwrss, exact) list(dnchgcalc = "dnoncenhypergeom", dnchgprec = 1e-14,
-    glmerCtrl = c(list(optimizer = optimizer, tolPwrss = pwrss), list(optCtrl = if (optimizer == "bobyqa")
-      list(rhobeg = .01, rhoend = 1e-10, maxfun = 1e6) else list(xtol_abs = 1e-11, ftol_abs = 1e-13, maxeval = 1e6))),
-    glmCtrl = list(epsilon = 1e-14, maxit = 1000), optCtrl = list(rel.tol = exact, iter.max = 1000, eval.max = 5000),
-    intCtrl = list(rel.tol = 1e-10, subdivisions = 1000))
+  tight <- function(pwrss, exact) c(list(dnchgcalc = "dnoncenhypergeom", dnchgprec = 1e-14,
+    glmerCtrl = list(optimizer = "bobyqa", tolPwrss = pwrss, optCtrl = list(rhobeg = .01, rhoend = 1e-10, maxfun = 1e6)),
+    optCtrl = list(rel.tol = exact, iter.max = 1000, eval.max = 5000), intCtrl = list(rel.tol = 1e-10, subdivisions = 1000)),
+    if (is.null(mods)) list(glmCtrl = list(epsilon = 1e-14, maxit = 1000))) # with moderators glm's saturated fit breaks under it
   r <- NULL
-  for (control in list(tight("bobyqa", 1e-13, 1e-11), tight("nloptwrap", 1e-12, 1e-10), tight("nloptwrap", 1e-10, 1e-9), list(dnchgcalc = "dnoncenhypergeom"))) {
+  for (control in list(tight(1e-13, 1e-11), tight(1e-10, 1e-10), tight(1e-9, 1e-9), tight(1e-7, 1e-8))) {
     arguments <- c(list(measure = measure, method = method, nAGQ = nAGQ, coding = coding, control = control), d[setdiff(names(d), "ablat")])
     if (!is.null(model)) arguments$model <- model
     if (!is.null(mods)) arguments$mods <- d[[mods]]
