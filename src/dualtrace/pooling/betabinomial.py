@@ -88,7 +88,7 @@ def beta_binomial(
     --------
     >>> found = beta_binomial("PLO", {"xi": [1, 5, 9], "ni": [20, 20, 20]})
     >>> print(round(found.rho, 3))
-    0.135
+    0.108
     """
     require_choice("measure", measure, get_args(BetaMeasure))
     require_level(level)

@@ -130,7 +130,7 @@ def glmm(
     --------
     >>> counts = {"xi": [2, 7, 4], "ni": [20, 25, 30]}
     >>> print(round(float(glmm("PLO", counts).beta[0]), 3))
-    -1.551
+    -1.562
     """
     require_choice("measure", measure, get_args(GlmmMeasure))
     require_choice("model", model, get_args(GlmmModel))

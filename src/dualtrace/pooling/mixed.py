@@ -35,6 +35,9 @@ FINEST = 960
 STABLE = 1e-9
 """Change of any parameter, in standard errors, that a doubling of the nodes may still bring."""
 
+ROUGH = 1e-12
+"""Gain at which a climb stops while τ² is searched; the answer is polished afterwards."""
+
 NOISE = 1e-10
 """Gain (squared distance in standard errors) below which a Newton step that gains no more has met rounding error."""
 
@@ -295,7 +298,7 @@ def profile(model: Model, equal: Peak) -> Array:
         for nodes in np.unique(enough):
             chosen = enough == nodes
             start = State(*(np.repeat(part, chosen.sum(), axis=0) for part in state))
-            peak = climb(model, start._replace(sigma=sigma[chosen]), nodes=int(nodes), free=False)
+            peak = climb(model, start._replace(sigma=sigma[chosen]), nodes=int(nodes), free=False, tolerance=ROUGH)
             parts[:, chosen] = _slope(peak)
         return Slope(*parts)
 

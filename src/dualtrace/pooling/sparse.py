@@ -66,7 +66,7 @@ def mantel_haenszel(
     --------
     >>> counts = {"ai": [4, 6], "n1i": [119, 306], "ci": [11, 29], "n2i": [128, 303]}
     >>> print(round(mantel_haenszel("OR", counts).beta, 3))
-    -1.418
+    -1.441
     """
     require_choice("measure", measure, (*TABLE_ESTIMATORS, *RATE_ESTIMATORS))
     values, rows, notes = usable(measure, columns, slab)

@@ -77,12 +77,12 @@ def risk_ratio(table: TwoByTwo) -> Common:
 
 
 def risk_difference(table: TwoByTwo) -> Common:
-    """Σ w (a/n1 − c/n2) / Σ w, w = n1 n2/N, with the variance of Sato, Greenland & Robins.
+    """Σ w (a/n1 − c/n2) / Σ w, w = n1 n2/N, with the variance of Sato.
 
     Var = [δ ΣP + ΣQ] / (Σw)²,  P = (c n1² − a n2² + n1 n2 (n2 − n1)/2)/N²,  Q = (a(n2 − c) + c(n1 − a))/(2N):
     right whether there are few large tables or many small ones.
 
-    Source: Sato, Greenland & Robins 1989, doi:10.2307/2531508 (their reply to the editor on Greenland & Robins 1985).
+    Source: Sato 1989, Biometrics 45, 1323-1324 (On the variance estimator of the Mantel-Haenszel risk difference).
     """
     a, b, c, d = cells(table)
     n1, n2 = table.n1, table.n2
