@@ -202,9 +202,8 @@ class Multilevel:
         if self.p > 1:
             law = f"QM({self.QM_df})" if self.test == "z" else f"F({self.QM_df}, {self.dfs})"
             lines.append(f"Moderators: {law} = {number(self.QM)}, p {p_value(self.QMp)}")
-        lines.append(
-            f"log-likelihood {number(self.ll)}, AIC {number(self.AIC)}, BIC {number(self.BIC)}, AICc {number(self.AICc)}"
-        )
+        fit = ", ".join(f"{key} {number(getattr(self, key))}" for key in ("AIC", "BIC", "AICc"))
+        lines.append(f"log-likelihood {number(self.ll)}, {fit}")
         if not self.converged:
             lines.append(self.status)
         return "\n".join([*lines, *self.notes])

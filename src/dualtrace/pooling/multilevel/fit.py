@@ -10,18 +10,18 @@ from scipy import special
 
 from dualtrace.pooling.contract import require_choice, require_level
 from dualtrace.pooling.inference import wald
-from dualtrace.pooling.multilevel.contract import ComponentName, Method, Multilevel, Test, VarianceComponent
+from dualtrace.pooling.multilevel.components import components, held, undetermined
+from dualtrace.pooling.multilevel.contract import Method, Multilevel, Test
 from dualtrace.pooling.multilevel.likelihood import Solved, solve
 from dualtrace.pooling.multilevel.search import Peak, maximise, scan
 from dualtrace.pooling.multilevel.source import Source, source
-from dualtrace.pooling.multilevel.terms import RandomTerm, determined
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dualtrace.pooling.likelihood import Array
     from dualtrace.pooling.multilevel.layout import Term
-    from dualtrace.pooling.multilevel.structures import Component
+    from dualtrace.pooling.multilevel.terms import RandomTerm
 
 NOTHING = 1e-9
 """A variance below this share of a typical sampling variance, where the likelihood is level, is 0; a correlation
@@ -39,6 +39,7 @@ def fit(
     method: Method = "REML",
     test: Test = "z",
     level: float = 0.95,
+    fixed: Mapping[str, float] | None = None,
 ) -> Multilevel:
     """Fit y ~ N(Xβ, V + ZΨZ').
 
@@ -60,13 +61,15 @@ def fit(
         ``z``, or ``t`` with k - p degrees of freedom.
     level
         Confidence level.
+    fixed
+        Variances and correlations that are known, by label: ``{"rho[study]": 0.5}``.
 
     Raises
     ------
     FitError
         If the rows given determine no answer.
     InputError
-        If method, test or level is not one there is.
+        If method, test, level or a label is not one there is, or a fixed value is impossible.
 
     Examples
     --------
@@ -79,6 +82,7 @@ def fit(
     require_choice("test", test, get_args(Test))
     require_level(level)
     start = source(yi, V, X=X, names=names, random=random, slab=slab)
+    start = replace(start, held=held(start, fixed or {}))
     model = start.model(restricted=method == "REML")
     peak = maximise(model, start.sets, scan(model, start.sets) if model.n else np.zeros((1, 0)))
     found = settled(start, model.entries(peak.theta)[0], peak, restricted=method == "REML")
@@ -87,14 +91,19 @@ def fit(
 
 def settled(start: Source, entries: Array, peak: Peak, *, restricted: bool) -> Source:
     """The data set with Ψ at the maximum, put exactly on a boundary it has reached."""
+    tidy = with_entries(start, entries, tidy=True)
+    value = solve(tidy.where, tidy.sets, tidy.entries).value(restricted=restricted)
+    return tidy if value[0] >= peak.value[0] - NOTHING else with_entries(start, entries, tidy=False)
+
+
+def with_entries(start: Source, entries: Array, *, tidy: bool) -> Source:
+    """The data set with Ψ of every term from its entries, (A,)."""
     psi, first = [], 0
     for term in start.coded.terms:
-        psi.append(term.shape.matrix(entries[first : first + term.shape.entries]))
+        own = term.shape.matrix(entries[first : first + term.shape.entries])
+        psi.append(_on_boundary(own, term) if tidy else own)
         first += term.shape.entries
-    as_found = replace(start, psi=tuple(psi))
-    tidy = replace(start, psi=tuple(_on_boundary(p, t) for p, t in zip(psi, start.coded.terms, strict=True)))
-    value = solve(tidy.where, tidy.sets, tidy.entries).value(restricted=restricted)
-    return tidy if value[0] >= peak.value[0] - NOTHING else as_found
+    return replace(start, psi=tuple(psi))
 
 
 def _on_boundary(psi: Array, term: Term) -> Array:
@@ -105,7 +114,7 @@ def _on_boundary(psi: Array, term: Term) -> Array:
     rho = np.where(product > 0.0, psi / np.where(product > 0.0, product, 1.0), 0.0)
     for limit in (term.shape.low, term.shape.high):
         rho = np.where(np.abs(rho - limit) < NOTHING, limit, rho)
-    tidy = rho * product
+    tidy: Array = rho * product
     np.fill_diagonal(tidy, variance)
     return tidy
 
@@ -114,39 +123,21 @@ def result(found: Source, peak: Peak, *, method: Method, test: Test, level: floa
     """Coefficients, tests and everything else at the settled Ψ."""
     k, p = found.X.shape
     now = solve(found.where, found.sets, found.entries)
-    unit = found.unit
-    beta = found.T @ (now.coef[0] + found.offset) * unit
-    vb = found.T @ now.cov[0] @ found.T.T * unit**2
-    vb = 0.5 * (vb + vb.T)
-    se = np.sqrt(np.diag(vb))
-    df = np.inf if test == "z" else float(k - p)
-    half = special.stdtrit(df, 0.5 * (1.0 + level)) * se
-    joint = wald(beta[None, found.tested], vb[None][:, found.tested][:, :, found.tested], np.array([df]))
     parts = components(found)
     count = k - p if method == "REML" else k
-    ll = float(now.value(restricted=method == "REML")[0]) - count * np.log(unit)
-    parms = p + sum(np.isfinite(c.value) and not c.fixed for c in parts)
+    ll = float(now.value(restricted=method == "REML")[0]) - count * float(np.log(found.unit))
+    parms = p + sum(bool(np.isfinite(c.value)) and not c.fixed for c in parts)
     q, share = _heterogeneity(found)
-    converged = bool(peak.converged[0])
-    status = _status(peak)
     return Multilevel(
         names=found.names,
-        beta=beta,
-        se=se,
-        zval=beta / se,
-        pval=2.0 * special.stdtr(df, -np.abs(beta / se)),
-        ci_lb=beta - half,
-        ci_ub=beta + half,
-        vb=vb,
+        **_coefficients(found, now, df=np.inf if test == "z" else float(k - p), level=level),
         components=parts,
-        psi=tuple(part * unit**2 for part in found.psi),
+        psi=tuple(part * found.unit**2 for part in found.psi),
         I2=share,
         QE=q,
         QE_df=k - p,
         QEp=float(special.chdtrc(k - p, q)),
-        QM=float(joint.QM[0]),
         QM_df=len(found.tested),
-        QMp=float(joint.QMp[0]),
         ll=ll,
         parms=parms,
         **criteria(ll, parms, count),
@@ -157,16 +148,38 @@ def result(found: Source, peak: Peak, *, method: Method, test: Test, level: floa
         test=test,
         level=level,
         slab=found.slab,
-        converged=converged,
-        status=status,
+        converged=bool(peak.converged[0]),
+        status=_status(peak),
         gain=float(peak.gain[0]),
         steps=int(peak.steps[0]),
-        notes=_notes(parts),
+        notes=undetermined(parts),
         source=found,
     )
 
 
-def criteria(ll: float, parms: int, count: int) -> dict[str, float]:
+def _coefficients(found: Source, now: Solved, *, df: float, level: float) -> dict[str, Any]:
+    """Coefficients of the design with tests and intervals; normal where df is infinite."""
+    beta = found.T @ (now.coef[0] + found.offset) * found.unit
+    vb = found.T @ now.cov[0] @ found.T.T * found.unit**2
+    vb = 0.5 * (vb + vb.T)
+    se = np.sqrt(np.diag(vb))
+    half = special.stdtrit(df, 0.5 * (1.0 + level)) * se
+    tested = found.tested
+    joint = wald(beta[None, tested], vb[None][:, tested][:, :, tested], np.array([df]))
+    return {
+        "beta": beta,
+        "se": se,
+        "zval": beta / se,
+        "pval": 2.0 * special.stdtr(df, -np.abs(beta / se)),
+        "ci_lb": beta - half,
+        "ci_ub": beta + half,
+        "vb": vb,
+        "QM": float(joint.QM[0]),
+        "QMp": float(joint.QMp[0]),
+    }
+
+
+def criteria(ll: float, parms: int, count: int) -> dict[str, Any]:
     """AIC = -2ℓ + 2m, BIC = -2ℓ + m log n, AICc = -2ℓ + 2mn/(n - m - 1), n at least m + 2; n = k - p under REML.
 
     Source: Hurvich & Tsai 1989, doi:10.1093/biomet/76.2.297.
@@ -177,55 +190,6 @@ def criteria(ll: float, parms: int, count: int) -> dict[str, float]:
         "BIC": -2.0 * ll + parms * float(np.log(count)),
         "AICc": -2.0 * ll + 2.0 * parms * n / (n - parms - 1.0),
     }
-
-
-def components(found: Source) -> tuple[VarianceComponent, ...]:
-    """Variances and correlations of every term in the units of the effects."""
-    parts: list[VarianceComponent] = []
-    structured = 0
-    for t, (term, psi) in enumerate(zip(found.coded.terms, found.psi, strict=True)):
-        level = not found.coded.structs[t]
-        structured += not level
-        held = {h.component for at, h in found.held if at == t}
-        for c, component in enumerate(term.shape.components):
-            variance = component.kind == "variance"
-            name: ComponentName = "sigma2" if level else "tau2" if variance else "rho"
-            if not level and structured > 1:
-                name = "gamma2" if variance else "phi"
-            value = _component_value(psi, term, component) * (found.unit**2 if variance else 1.0)
-            parts.append(
-                VarianceComponent(
-                    name, found.coded.names[t], _levels(found, t, component), value, term.groups, fixed=c in held
-                )
-            )
-    return tuple(parts)
-
-
-def _levels(found: Source, t: int, component: Component) -> tuple[str, ...]:
-    """Inner levels a component belongs to; none where it belongs to all."""
-    struct, labels = found.coded.structs[t], found.coded.inner[t]
-    if component.kind == "variance":
-        return (labels[component.row],) if struct in {"DIAG", "UN", "HCS", "HAR"} else ()
-    return (labels[component.row], labels[component.column]) if struct == "UN" else ()
-
-
-def _component_value(psi: Array, term: Term, component: Component) -> float:
-    """A variance or correlation from Ψ; NaN where the rows do not determine it."""
-    if component.kind == "variance":
-        return float(psi[component.row, component.row])
-    i, j = component.row, component.column
-    if term.shape.struct != "UN":  # any pair with variance tells the common correlation
-        sd = np.sqrt(np.diag(psi))
-        pairs = [(a, b) for a, b in zip(term.shape.row, term.shape.column, strict=True) if a != b and sd[a] * sd[b] > 0]
-        if not pairs:
-            return float("nan")
-        i, j = min(pairs, key=lambda pair: term.shape.distance[term.shape.code[pair]])
-    product = psi[i, i] * psi[j, j]
-    if not product > 0.0 or not determined(term, component):
-        return float("nan")
-    rho = float(psi[i, j] / np.sqrt(product))
-    power = term.shape.distance[term.shape.code[i, j]] if term.shape.struct != "UN" else 1.0
-    return float(np.sign(rho) * abs(rho) ** (1.0 / power))
 
 
 def _heterogeneity(found: Source) -> tuple[float, Array]:
@@ -255,11 +219,4 @@ def _status(peak: Peak) -> str:
     return (
         f"Not converged: after {peak.steps[0]} steps one more would still gain {peak.gain[0]:.1e} in log-likelihood; "
         "treat the estimates as a lower bound of the likelihood, or simplify the random effects."
-    )
-
-
-def _notes(parts: tuple[VarianceComponent, ...]) -> tuple[str, ...]:
-    """Sentences on components that the rows do not determine."""
-    return tuple(
-        f"{part.label} is not determined by these rows." for part in parts if not np.isfinite(part.value)
     )

@@ -88,8 +88,8 @@ def _matrix(full: Array) -> KnownV:
             f"V must be symmetric; row {i + 1}, column {j + 1} is {full[i, j]:g} but row {j + 1}, "
             f"column {i + 1} is {full[j, i]:g}."
         )
-    i, j = np.nonzero(np.triu(full, 1))
-    return KnownV(variance, i, j, full[i, j])
+    row, column_ = np.nonzero(np.triu(full, 1))
+    return KnownV(variance, row, column_, full[row, column_])
 
 
 def _blocks(blocks: Sequence[Array]) -> KnownV:

@@ -102,7 +102,7 @@ class Layout:
         return sum(t.shape.entries for t in self.terms[:term])
 
 
-def layout(known: KnownV, terms: Sequence[Term], basis: Array, slab: Sequence[str]) -> Layout:
+def layout(known: KnownV, terms: Sequence[Term], basis: Array, slab: Sequence[str], *, beside: bool = True) -> Layout:
     """Divide rows into blocks.
 
     Parameters
@@ -115,6 +115,8 @@ def layout(known: KnownV, terms: Sequence[Term], basis: Array, slab: Sequence[st
         Orthonormal basis of the design, (k, p).
     slab
         Labels of the rows, for messages.
+    beside
+        Whether crossed terms may stay outside the blocks.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def layout(known: KnownV, terms: Sequence[Term], basis: Array, slab: Sequence[st
         If V is not positive definite.
     """
     k, p = basis.shape
-    block, narrow = _partition(known, terms)
+    block, narrow = _partition(known, terms, beside=beside)
     wide = [t for t in range(len(terms)) if t not in narrow]
     columns, crossed, q = [basis], [], 0
     for t in wide:
@@ -138,7 +140,7 @@ def layout(known: KnownV, terms: Sequence[Term], basis: Array, slab: Sequence[st
     return Layout(k, p, q, tuple(terms), inside, tuple(crossed), stacks, block)
 
 
-def _partition(known: KnownV, terms: Sequence[Term]) -> tuple[Ints, list[int]]:
+def _partition(known: KnownV, terms: Sequence[Term], *, beside: bool) -> tuple[Ints, list[int]]:
     """Block of each row, and the terms inside blocks; finest terms first, as long as joining costs less."""
     k = known.variance.size
     links = [(known.row, known.column)]
@@ -150,8 +152,8 @@ def _partition(known: KnownV, terms: Sequence[Term]) -> tuple[Ints, list[int]]:
         candidate = _components([*links, _chain(outer)], k)
         extra = terms[t].groups * terms[t].shape.size
         join = _cube(candidate)
-        beside = _cube(block) + float(k) * (q + extra) ** 2 + float(q + extra) ** 3
-        if join <= beside:
+        apart = _cube(block) + float(k) * (q + extra) ** 2 + float(q + extra) ** 3
+        if join <= apart or not beside:
             links.append(_chain(outer))
             block = candidate
             narrow.append(t)

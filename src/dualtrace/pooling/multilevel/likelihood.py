@@ -22,7 +22,7 @@ import numpy as np
 from dualtrace.pooling.likelihood import LOG_2PI
 
 if TYPE_CHECKING:
-    from dualtrace.pooling.likelihood import Array
+    from dualtrace.pooling.likelihood import Array, Ints
     from dualtrace.pooling.multilevel.layout import Layout, Stack
 
 
@@ -40,7 +40,7 @@ class Given(NamedTuple):
     y: Array
     use: Array | None
 
-    def pick(self, sets: Array) -> Given:
+    def pick(self, sets: Ints) -> Given:
         """Sets by index."""
         return Given(self.y[sets], None if self.use is None else self.use[sets])
 
@@ -160,7 +160,7 @@ def _weights(stack: Stack, sets: Given, g: Array) -> tuple[Array, Array]:
     if m == 1:
         W, log_det = 1.0 / M, np.log(M[..., 0, 0])
     else:
-        W, log_det = np.linalg.inv(M), np.linalg.slogdet(M)[1]
+        W, log_det = inverse(M), np.linalg.slogdet(M)[1]
     return (W if use is None else W * pairs), log_det.sum(1)
 
 
@@ -168,7 +168,7 @@ def _joint(where: Layout, g: Array, G: Array) -> tuple[Array, Array, Array, Arra
     """K, K₀, log|B'GB + diag(0, I)| and log|I + L'G_zzL|."""
     p, q, n = where.p, where.q, G.shape[0]
     if q == 0:
-        K = np.linalg.inv(G)
+        K = inverse(G)
         return K, np.zeros_like(K), np.linalg.slogdet(G)[1], np.zeros(n)
     B = np.zeros_like(G)
     B[:, :p, :p] = np.eye(p)
@@ -183,13 +183,18 @@ def _joint(where: Layout, g: Array, G: Array) -> tuple[Array, Array, Array, Arra
     inner = B.swapaxes(1, 2) @ G @ B
     inner[:, np.arange(p, p + q), np.arange(p, p + q)] += 1.0
     effects = inner[:, p:, p:]
-    K = B @ np.linalg.inv(inner) @ B.swapaxes(1, 2)
+    K = B @ inverse(inner) @ B.swapaxes(1, 2)
     K0 = np.zeros_like(K)
     L = B[:, p:, p:]
-    K0[:, p:, p:] = L @ np.linalg.inv(effects) @ L.swapaxes(1, 2)
+    K0[:, p:, p:] = L @ inverse(effects) @ L.swapaxes(1, 2)
     crossed = np.linalg.slogdet(effects)[1]
     # log|X'M⁻¹X| = log|inner| - log|effects|, so log|D| + log|inner| is log|M| + log|X'M⁻¹X|
     return K, K0, np.linalg.slogdet(inner)[1], crossed
+
+
+def inverse(matrix: Array) -> Array:
+    """Inverse of each matrix of a stack."""
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
 def _square_root(psi: Array) -> Array:
@@ -198,8 +203,8 @@ def _square_root(psi: Array) -> Array:
         root: Array = np.sqrt(np.maximum(psi, 0.0))
         return root
     values, vectors = np.linalg.eigh(psi)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ vectors.swapaxes(1, 2)
-    return root
+    spread: Array = (vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ vectors.swapaxes(1, 2)
+    return spread
 
 
 def _design(where: Layout, sets: Given) -> tuple[Array | float, Array | float]:
@@ -230,7 +235,7 @@ def slope(where: Layout, sets: Given, g: Array, *, restricted: bool) -> Slope:
     return Slope(now.value(restricted=restricted), first, second)
 
 
-def _crossed_entries(where: Layout) -> list[Array]:
+def _crossed_entries(where: Layout) -> list[Ints]:
     """Entries of the crossed terms."""
     starts = [(where.first_entry(t), where.terms[t].shape.entries) for t, _ in where.crossed]
     return [np.arange(start, start + size) for start, size in starts]

@@ -145,12 +145,10 @@ def scan(model: Model, sets: Given) -> Array:
     s = sets.y.shape[0]
     rows = np.repeat(np.arange(s), len(grid))
     values = np.concatenate(
-        [
-            model.value(sets.pick(rows[part]), np.tile(grid, (s, 1))[part])
-            for part in chunks(rows.size, model.where)
-        ]
+        [model.value(sets.pick(rows[part]), np.tile(grid, (s, 1))[part]) for part in chunks(rows.size, model.where)]
     ).reshape(s, len(grid))
-    return grid[np.argmax(np.where(np.isfinite(values), values, -np.inf), axis=1)]
+    begin: Array = grid[np.argmax(np.where(np.isfinite(values), values, -np.inf), axis=1)]
+    return begin
 
 
 def chunks(n: int, where: Layout) -> list[slice]:

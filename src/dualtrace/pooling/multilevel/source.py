@@ -78,16 +78,16 @@ class Source:
     @property
     def entries(self) -> Array:
         """Entries of all terms at the fit, (1, A)."""
-        parts = [
-            psi[term.shape.row, term.shape.column] for psi, term in zip(self.psi, self.coded.terms, strict=True)
-        ]
+        parts = [psi[term.shape.row, term.shape.column] for psi, term in zip(self.psi, self.coded.terms, strict=True)]
         return np.concatenate([np.zeros(0), *parts])[None]
 
     def model(self, *, restricted: bool, held: tuple[tuple[int, Held], ...] = ()) -> Model:
         """The likelihood to maximise, with further components held."""
-        kept = dict(self.held) | dict(held)
-        shapes = (term.shape for term in self.coded.terms)
-        return Model(self.where, tuple(covariance(s, kept.get(t)) for t, s in enumerate(shapes)), restricted)
+        kept = (*self.held, *held)
+        covariances = (
+            covariance(term.shape, tuple(h for at, h in kept if at == t)) for t, term in enumerate(self.coded.terms)
+        )
+        return Model(self.where, tuple(covariances), restricted)
 
 
 def source(

@@ -13,11 +13,14 @@ Jennrich & Schluchter 1986, doi:10.2307/2530695 (structures).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from dualtrace.pooling.likelihood import Array, Ints
+from dualtrace.errors import InputError
+
+if TYPE_CHECKING:
+    from dualtrace.pooling.likelihood import Array, Ints
 
 Struct = Literal["ID", "DIAG", "UN", "CS", "HCS", "AR", "HAR", "CAR"]
 """Identity, diagonal, unstructured, compound symmetry, autoregression; H: a variance for each inner level."""
@@ -293,23 +296,34 @@ Covariance = Root | Powers
 """Ψ as a function of free parameters."""
 
 
-def covariance(pattern: Shape, held: Held | None = None) -> Covariance:
-    """Ψ in free parameters, with one component held at a value or none."""
-    if pattern.struct in {"ID", "DIAG", "UN"}:
-        return _root(pattern, held)
+def covariance(pattern: Shape, held: tuple[Held, ...] = ()) -> Covariance:
+    """Ψ in free parameters, with components held at values.
+
+    Raises
+    ------
+    InputError
+        If two components of an unstructured matrix are held.
+    """
+    if pattern.struct in {"ID", "DIAG"}:
+        return _diagonal(pattern, held)
+    if pattern.struct == "UN":
+        if len(held) > 1:
+            raise InputError(f"One component of an unstructured matrix can be held at a time; given {len(held)}.")
+        return _unstructured(pattern, held[0] if held else None)
     several = pattern.struct in {"HCS", "HAR"}
     sds = pattern.size if several else 1
     powers = pattern.distance
-    least = powers[powers > 0.0].min() if (powers > 0.0).any() else 1.0
+    least = float(powers[powers > 0.0].min()) if (powers > 0.0).any() else 1.0
     fixed = np.full(sds + 1, np.nan)
     if (powers == 0.0).all():
         fixed[-1] = 0.0
-    if held is not None and pattern.components[held.component].kind == "variance":
-        fixed[held.component] = np.sqrt(held.value)
-    elif held is not None:
+    for component, value in held:
+        if pattern.components[component].kind == "variance":
+            fixed[component] = np.sqrt(value)
+            continue
         middle, half = 0.5 * (pattern.high + pattern.low), 0.5 * (pattern.high - pattern.low)
-        value = held.value**least if pattern.struct == "CAR" else held.value
-        fixed[-1] = np.arcsin(np.clip((value - middle) / half, -1.0, 1.0))
+        nearest = value**least if pattern.struct == "CAR" else value
+        fixed[-1] = np.arcsin(np.clip((nearest - middle) / half, -1.0, 1.0))
     return Powers(
         shape=pattern,
         first_sd=pattern.row if several else np.zeros_like(pattern.row),
@@ -320,30 +334,36 @@ def covariance(pattern: Shape, held: Held | None = None) -> Covariance:
     )
 
 
-def _root(pattern: Shape, held: Held | None) -> Root:
+def _diagonal(pattern: Shape, held: tuple[Held, ...]) -> Root:
+    """One standard deviation for all inner levels, or one each."""
+    size = pattern.size
+    unit = np.eye(size)
+    directions = unit[None] if pattern.struct == "ID" else unit[:, :, None] * unit[:, None, :]
+    base = np.zeros((size, size))
+    for component, value in held:
+        base += np.sqrt(value) * directions[component]
+    free = [m for m in range(len(directions)) if m not in {component for component, _ in held}]
+    return Root(shape=pattern, base=base, directions=directions[free], order=np.arange(size))
+
+
+def _unstructured(pattern: Shape, held: Held | None) -> Root:
     """The triangular root; the levels of a held component come first, where it is one simple condition."""
     size = pattern.size
     component = None if held is None else pattern.components[held.component]
     ahead = [] if component is None else list(dict.fromkeys([component.row, component.column]))
     order = np.array(ahead + [j for j in range(size) if j not in ahead], dtype=np.intp)
-    if pattern.struct == "ID":
-        directions = np.eye(size)[None]
-    elif pattern.struct == "DIAG":
-        directions = np.eye(size)[:, :, None] * np.eye(size)[:, None, :]
-    else:
-        cells = [(i, j) for i in range(size) for j in range(i + 1)]
-        directions = np.zeros((len(cells), size, size))
-        for m, (i, j) in enumerate(cells):
-            directions[m, order[i], j] = 1.0
+    cells = [(i, j) for i in range(size) for j in range(i + 1)]
+    directions = np.zeros((len(cells), size, size))
+    for m, (i, j) in enumerate(cells):
+        directions[m, order[i], j] = 1.0
     base = np.zeros((size, size))
-    if held is not None and component is not None:
-        if component.kind == "variance":
-            lead = directions[:, component.row, component.row if pattern.struct == "DIAG" else 0] != 0.0
-            base = np.sqrt(held.value) * directions[lead].sum(axis=0)
-            directions = directions[~lead]
-        else:
-            joint = np.zeros((size, size))
-            joint[order[1], :2] = held.value, np.sqrt(max(0.0, 1.0 - held.value**2))
-            second_row = directions[:, order[1]].any(axis=-1)
-            directions = np.concatenate([directions[~second_row], joint[None]])
+    if held is None or component is None:
+        return Root(shape=pattern, base=base, directions=directions, order=order)
+    if component.kind == "variance":
+        base[order[0], 0] = np.sqrt(held.value)
+        directions = directions[1:]
+    else:
+        joint = np.zeros((1, size, size))
+        joint[0, order[1], :2] = held.value, np.sqrt(max(0.0, 1.0 - held.value**2))
+        directions = np.concatenate([directions[:1], directions[3:], joint])
     return Root(shape=pattern, base=base, directions=directions, order=order)

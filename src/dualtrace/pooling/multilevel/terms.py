@@ -123,7 +123,10 @@ def coded(random: Sequence[RandomTerm], k: int, *, restricted_by: Array) -> Code
     FitError
         If a column has the wrong length, or two terms cannot be told apart.
     """
-    terms, outers, inners = [], [], []
+    terms: list[Term] = []
+    outers: list[tuple[str, ...]] = []
+    inners: list[tuple[str, ...]] = []
+    inner_labels: tuple[str, ...]
     for term in random:
         if isinstance(term, Level):
             outer, outer_labels = _coded(term.name, term.groups, k)
@@ -171,7 +174,9 @@ def _inner(term: Structured, k: int) -> tuple[Ints, tuple[str, ...]]:
         try:
             order = np.argsort([float(label) for label in labels])
         except ValueError as error:
-            raise FitError(f"inner must be numbers, times, under {term.struct}; given {', '.join(labels)}.") from error
+            raise FitError(
+                f"inner must be numbers, times, under {term.struct}; given {', '.join(labels)}."
+            ) from error
     else:
         order = np.array(sorted(range(len(labels)), key=lambda i: labels[i]), dtype=np.intp)
     rank = np.argsort(order)
@@ -186,13 +191,19 @@ def _require_distinct(terms: Sequence[Term], names: Sequence[str], basis: Array)
             continue
         key = np.unique(term.outer, return_inverse=True)[1].tobytes()
         if key in seen:
-            raise FitError(f"{seen[key]} and {name} group the rows in the same way, so only the sum of their variances "
-                           "is determined; leave one out.")
+            raise FitError(
+                f"{seen[key]} and {name} group the rows in the same way, so only the sum of their variances "
+                "is determined; leave one out."
+            )
         seen[key] = name
-        groups = (term.outer[:, None] == np.arange(term.groups)).astype(float) if term.groups <= basis.shape[1] else None
+        groups = (
+            (term.outer[:, None] == np.arange(term.groups)).astype(float) if term.groups <= basis.shape[1] else None
+        )
         if groups is not None and np.abs(groups - basis @ (basis.T @ groups)).max() < 1e-10:
-            raise FitError(f"The design already has a coefficient for every {name}, so the variance between them "
-                           "cannot be determined; leave the level or these moderators out.")
+            raise FitError(
+                f"The design already has a coefficient for every {name}, so the variance between them "
+                "cannot be determined; leave the level or these moderators out."
+            )
 
 
 def seen_together(term: Term) -> Array:
@@ -211,3 +222,14 @@ def determined(term: Term, component: Component) -> bool:
     if term.shape.struct == "UN":
         return bool(together[component.row, component.column])
     return bool((together & ~np.eye(term.shape.size, dtype=bool)).any())
+
+
+def cluster_code(cluster: Sequence[Any], k: int) -> tuple[Ints, tuple[str, ...]]:
+    """Clusters as numbers in order of appearance, and their labels.
+
+    Raises
+    ------
+    FitError
+        If a row has none, or their number differs from the number of rows.
+    """
+    return _coded("cluster", cluster, k)
