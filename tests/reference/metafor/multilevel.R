@@ -126,6 +126,8 @@ for (m in c("ML", "REML")) {
   run("berkey1998_year", list(c("UN", "outcome", "trial")), m)
 }
 
+run("berkey1998", list(c("CS", "outcome", "trial")), fixed = list(rho = .5))
+
 ## assink2016
 d <- dat.assink2016; d$est <- seq_len(nrow(d))
 cols <- c("study", "est", "esid")
@@ -138,6 +140,8 @@ for (m in c("REML", "ML")) {
   run("assink2016_che", level("study", "est"), m, "t", cluster = "study", influence = m == "REML")
   run("assink2016_type", level("study", "est"), m, cluster = "study")
 }
+
+run("assink2016", level("study", "est"), fixed = list(sigma2 = c(NA, .1)))
 
 ## bornmann2007
 d <- escalc("OR", ai = waward, n1i = wtotal, ci = maward, n2i = mtotal, data = dat.bornmann2007); d$est <- seq_len(nrow(d))
@@ -196,8 +200,11 @@ run("tannersmith2016_age", level("studyid", "est"), cluster = "studyid")
 d <- dat.knapp2017; d$est <- seq_len(nrow(d))
 d$what <- paste(d$task, d$difficulty)
 V <- vcalc(vi, cluster = study, grp1 = group1, grp2 = group2, w1 = n_sz, w2 = n_hc, obs = what, rho = .4, data = d)
-add("knapp2017", d, V, model.matrix(~ I(difficulty - mean(difficulty)), d), c("study", "est"))
+add("knapp2017", d, V, columns = c("study", "est"))
 run("knapp2017", level("study", "est"), cluster = "study")
+with <- !is.na(d$difficulty)
+add("knapp2017_difficulty", d[with, ], V[with, with], model.matrix(~ difficulty, d[with, ]), c("study", "est"))
+run("knapp2017_difficulty", level("study", "est"), "ML", cluster = "study")
 d <- escalc("ROM", m1i = m1i, sd1i = sd1i, n1i = n1i, m2i = m2i, sd2i = sd2i, n2i = n2i, data = dat.curtis1998)
 add("curtis1998", d, columns = c("paper", "id", "genus"))
 run("curtis1998", level("paper", "id"), cluster = "paper")

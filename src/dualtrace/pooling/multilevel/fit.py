@@ -13,14 +13,15 @@ from dualtrace.pooling.inference import wald
 from dualtrace.pooling.multilevel.components import components, held, undetermined
 from dualtrace.pooling.multilevel.contract import Method, Multilevel, Test
 from dualtrace.pooling.multilevel.likelihood import Solved, solve
-from dualtrace.pooling.multilevel.search import Peak, maximise, scan
 from dualtrace.pooling.multilevel.source import Source, source
+from dualtrace.pooling.multilevel.starts import best_peak
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dualtrace.pooling.likelihood import Array
     from dualtrace.pooling.multilevel.layout import Term
+    from dualtrace.pooling.multilevel.search import Peak
     from dualtrace.pooling.multilevel.terms import RandomTerm
 
 NOTHING = 1e-9
@@ -84,7 +85,7 @@ def fit(
     start = source(yi, V, X=X, names=names, random=random, slab=slab)
     start = replace(start, held=held(start, fixed or {}))
     model = start.model(restricted=method == "REML")
-    peak = maximise(model, start.sets, scan(model, start.sets) if model.n else np.zeros((1, 0)))
+    peak = best_peak(model, start.sets)
     found = settled(start, model.entries(peak.theta)[0], peak, restricted=method == "REML")
     return result(found, peak, method=method, test=test, level=level)
 

@@ -11,7 +11,6 @@ Source of the radius rule: Conn, Gould & Toint 2000, doi:10.1137/1.9780898719857
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -48,9 +47,6 @@ UPWARD = 1e-6
 
 ASIDE = 0.1
 """Step away from such a point, in units of a typical standard error."""
-
-SCAN = (0.02, 0.4, 2.0)
-"""Standard deviations tried for each term, in units of the typical standard error."""
 
 CHUNK = 2_000_000
 """Numbers of the largest array worked on at once."""
@@ -130,25 +126,6 @@ class Peak(NamedTuple):
         """Whether one more step would gain nothing."""
         reached: Flags = np.isfinite(self.value) & (self.gain <= CONVERGED * (1.0 + np.abs(self.value)))
         return reached
-
-
-def scan(model: Model, sets: Given) -> Array:
-    """Start of the search for every set: the best of a grid over the terms' standard deviations, (s, n)."""
-    shapes = [c.shape for c in model.covariances]
-    sizes = SCAN if len(shapes) < 5 else SCAN[1:]
-    grid = np.array(
-        [
-            model.start([m * m * np.eye(s.size) for m, s in zip(choice, shapes, strict=True)])
-            for choice in product(sizes, repeat=len(shapes))
-        ]
-    )
-    s = sets.y.shape[0]
-    rows = np.repeat(np.arange(s), len(grid))
-    values = np.concatenate(
-        [model.value(sets.pick(rows[part]), np.tile(grid, (s, 1))[part]) for part in chunks(rows.size, model.where)]
-    ).reshape(s, len(grid))
-    begin: Array = grid[np.argmax(np.where(np.isfinite(values), values, -np.inf), axis=1)]
-    return begin
 
 
 def chunks(n: int, where: Layout) -> list[slice]:
