@@ -17,13 +17,12 @@ from dualtrace.pooling.multilevel.terms import cluster_code
 from dualtrace.pooling.text import number, plain, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pandas import DataFrame
 
     from dualtrace.pooling.likelihood import Array, Flags, Ints
     from dualtrace.pooling.multilevel.contract import Multilevel
     from dualtrace.pooling.multilevel.source import Source
+    from dualtrace.pooling.multilevel.terms import Column
 
 SINGULAR = 1e-10
 """Smallest eigenvalue of the remaining design below which a coefficient is no longer determined."""
@@ -90,7 +89,7 @@ class ClusterInfluence:
         return table(("left out", "rows", self.names[0], "DFBETAS", "Cook", *self.components), rows)
 
 
-def cluster_influence(found: Multilevel, cluster: Sequence[Any]) -> ClusterInfluence:
+def cluster_influence(found: Multilevel, cluster: Column) -> ClusterInfluence:
     """Fit again without each cluster, variances included.
 
     Source: Viechtbauer & Cheung 2010, doi:10.1002/jrsm.11.

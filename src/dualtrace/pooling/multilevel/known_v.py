@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dualtrace.pooling.likelihood import Array, Ints
+    from dualtrace.pooling.multilevel.terms import Column
 
 ASYMMETRIC = 1e-8
 """Largest difference between V and its transpose, as a share of the variances, that passes as rounding."""
@@ -106,20 +107,20 @@ def _blocks(blocks: Sequence[Array]) -> KnownV:
 
 def assumed(
     vi: Any,  # noqa: ANN401
-    cluster: Sequence[Any],
+    cluster: Column,
     *,
-    obs: Sequence[Any] | None = None,
-    type: Sequence[Any] | None = None,  # noqa: A002 - the field's word
+    obs: Column | None = None,
+    type: Column | None = None,  # noqa: A002 - the field's word
     rho: float | Mapping[tuple[Any, Any], float] | None = None,
     rho_type: float | Mapping[tuple[Any, Any], float] | None = None,
     time1: Any | None = None,  # noqa: ANN401
     time2: Any | None = None,  # noqa: ANN401
     phi: float | None = None,
-    grp1: Sequence[Any] | None = None,
-    grp2: Sequence[Any] | None = None,
+    grp1: Column | None = None,
+    grp2: Column | None = None,
     w1: Any | None = None,  # noqa: ANN401
     w2: Any | None = None,  # noqa: ANN401
-    subgroup: Sequence[Any] | None = None,
+    subgroup: Column | None = None,
 ) -> KnownV:
     """V from variances and what is assumed about dependence within clusters.
 
@@ -181,7 +182,7 @@ def assumed(
     return KnownV(v, i, j, r[kept] * np.sqrt(v[i] * v[j]))
 
 
-def _code(name: str, values: Sequence[Any], k: int) -> Ints:
+def _code(name: str, values: Column, k: int) -> Ints:
     """Names to numbers."""
     if len(values) != k:
         raise FitError(f"{name} must have one value per row; given {len(values)} for {k} rows.")
@@ -206,8 +207,8 @@ def _outcomes(
     j: Ints,
     k: int,
     *,
-    obs: Sequence[Any] | None,
-    type_: Sequence[Any] | None,
+    obs: Column | None,
+    type_: Column | None,
     rho: float | Mapping[tuple[Any, Any], float] | None,
     rho_type: float | Mapping[tuple[Any, Any], float] | None,
 ) -> Array:
@@ -226,7 +227,7 @@ def _outcomes(
 
 
 def _looked_up(
-    name: str, given: float | Mapping[tuple[Any, Any], float] | None, labels: Sequence[Any], i: Ints, j: Ints
+    name: str, given: float | Mapping[tuple[Any, Any], float] | None, labels: Column, i: Ints, j: Ints
 ) -> Array:
     """One correlation per pair, from a number or a table of pairs; 1 for a label with itself."""
     if given is None:
@@ -235,7 +236,8 @@ def _looked_up(
         values = np.full(i.size, float(given))
     else:
         table = {frozenset(pair): float(value) for pair, value in given.items()}
-        keys = [frozenset((labels[a], labels[b])) for a, b in zip(i, j, strict=True)]
+        named = list(labels)
+        keys = [frozenset((named[a], named[b])) for a, b in zip(i, j, strict=True)]
         absent = next((key for key in keys if len(key) == 2 and key not in table), None)
         if absent is not None:
             raise InputError(f"{name} must hold every pair that occurs; given none for {sorted(map(str, absent))}.")
@@ -257,7 +259,7 @@ class _Conditions:
 def _conditions(
     k: int,
     *,
-    groups: tuple[Sequence[Any], Sequence[Any]],
+    groups: tuple[Column, Column],
     times: tuple[Any, Any],
     sizes: tuple[Any, Any],
 ) -> _Conditions:

@@ -181,8 +181,9 @@ def _components(links: list[tuple[Ints, Ints]], k: int) -> Ints:
 
 
 def _cube(block: Ints) -> float:
-    """Σ m³ over blocks."""
-    return float((np.bincount(block).astype(float) ** 3).sum())
+    """Σ m³ over blocks; nothing while none is large, where the number of calls costs more than their work."""
+    sizes = np.bincount(block)
+    return 0.0 if sizes.max() <= SIZES[-1] else float((sizes.astype(float) ** 3).sum())
 
 
 def _padded(block: Ints) -> list[Ints]:

@@ -30,13 +30,12 @@ from dualtrace.pooling.multilevel.terms import cluster_code
 from dualtrace.pooling.text import interval, number, p_value, plain, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pandas import DataFrame
 
     from dualtrace.pooling.likelihood import Array, Ints
     from dualtrace.pooling.multilevel.contract import Multilevel
     from dualtrace.pooling.multilevel.layout import Layout
+    from dualtrace.pooling.multilevel.terms import Column
 
 Type = Literal["CR0", "CR1", "CR1p", "CR2", "CR3"]
 """Small-sample adjustment."""
@@ -123,7 +122,7 @@ class Robust:
 
 def robust(
     found: Multilevel,
-    cluster: Sequence[Any],
+    cluster: Column,
     *,
     type: Type = "CR2",  # noqa: A002 - the field's word
     dfs: Dfs = "satterthwaite",

@@ -47,7 +47,8 @@ def best_peak(model: Model, sets: Given) -> Peak:
     value = np.where(np.isfinite(peaks.value), peaks.value, -np.inf)
     # of peaks of one height, the one known best
     best = max(range(len(starts)), key=lambda i: (round(float(value[i]), 8), -float(peaks.gain[i])))
-    return Peak(*(part[best : best + 1] for part in peaks))
+    own = slice(best, best + 1)
+    return Peak(peaks.theta[own], peaks.value[own], peaks.gain[own], peaks.steps[own])
 
 
 def _starts(model: Model, sets: Given) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
@@ -13,9 +14,10 @@ from dualtrace.pooling.multilevel.layout import Term
 from dualtrace.pooling.multilevel.structures import Component, Struct, shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dualtrace.pooling.likelihood import Array, Ints
+
+Column = Sequence[Any] | np.ndarray[Any, np.dtype[Any]]
+"""One value per row: a list, a column of a table, an array."""
 
 TIMES = ("AR", "HAR", "CAR")
 """Structures in which the order of the inner levels, or the time between them, counts."""
@@ -34,7 +36,7 @@ class Level:
     """
 
     name: str
-    groups: Sequence[Any]
+    groups: Column
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,15 +55,15 @@ class Structured:
     """
 
     struct: Struct
-    inner: Sequence[Any]
-    outer: Sequence[Any]
+    inner: Column
+    outer: Column
     name: str = "outer"
 
 
 RandomTerm = Level | Structured
 
 
-def nested(name: str, *groups: Sequence[Any]) -> tuple[Level, ...]:
+def nested(name: str, *groups: Column) -> tuple[Level, ...]:
     """Levels inside one another: ``nested("study/estimate", study, estimate)``.
 
     Parameters
@@ -154,7 +156,7 @@ def _text(value: Any) -> str:  # noqa: ANN401
     return str(value)
 
 
-def _coded(name: str, values: Sequence[Any], k: int) -> tuple[Ints, tuple[str, ...]]:
+def _coded(name: str, values: Column, k: int) -> tuple[Ints, tuple[str, ...]]:
     """Numbers in order of appearance, and labels."""
     if len(values) != k:
         raise FitError(f"{name} must have one value per row; given {len(values)} for {k} rows.")
@@ -224,7 +226,7 @@ def determined(term: Term, component: Component) -> bool:
     return bool((together & ~np.eye(term.shape.size, dtype=bool)).any())
 
 
-def cluster_code(cluster: Sequence[Any], k: int) -> tuple[Ints, tuple[str, ...]]:
+def cluster_code(cluster: Column, k: int) -> tuple[Ints, tuple[str, ...]]:
     """Clusters as numbers in order of appearance, and their labels.
 
     Raises
