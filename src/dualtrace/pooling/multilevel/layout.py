@@ -102,7 +102,14 @@ class Layout:
         return sum(t.shape.entries for t in self.terms[:term])
 
 
-def layout(known: KnownV, terms: Sequence[Term], basis: Array, slab: Sequence[str], *, beside: bool = True) -> Layout:
+def layout(
+    known: KnownV,
+    terms: Sequence[Term],
+    basis: Array,
+    slab: Sequence[str],
+    *,
+    together: Ints | None = None,
+) -> Layout:
     """Divide rows into blocks.
 
     Parameters
@@ -115,8 +122,8 @@ def layout(known: KnownV, terms: Sequence[Term], basis: Array, slab: Sequence[st
         Orthonormal basis of the design, (k, p).
     slab
         Labels of the rows, for messages.
-    beside
-        Whether crossed terms may stay outside the blocks.
+    together
+        Groups whose rows must be in one block, (k,); all terms are then inside blocks, crossed ones too.
 
     Raises
     ------
@@ -124,7 +131,7 @@ def layout(known: KnownV, terms: Sequence[Term], basis: Array, slab: Sequence[st
         If V is not positive definite.
     """
     k, p = basis.shape
-    block, narrow = _partition(known, terms, beside=beside)
+    block, narrow = _partition(known, terms, together)
     wide = [t for t in range(len(terms)) if t not in narrow]
     columns, crossed, q = [basis], [], 0
     for t in wide:
@@ -140,10 +147,12 @@ def layout(known: KnownV, terms: Sequence[Term], basis: Array, slab: Sequence[st
     return Layout(k, p, q, tuple(terms), inside, tuple(crossed), stacks, block)
 
 
-def _partition(known: KnownV, terms: Sequence[Term], *, beside: bool) -> tuple[Ints, list[int]]:
+def _partition(known: KnownV, terms: Sequence[Term], together: Ints | None) -> tuple[Ints, list[int]]:
     """Block of each row, and the terms inside blocks; finest terms first, as long as joining costs less."""
     k = known.variance.size
     links = [(known.row, known.column)]
+    if together is not None:
+        links.append(_chain(together))
     block = _components(links, k)
     narrow: list[int] = []
     q = 0
@@ -153,7 +162,7 @@ def _partition(known: KnownV, terms: Sequence[Term], *, beside: bool) -> tuple[I
         extra = terms[t].groups * terms[t].shape.size
         join = _cube(candidate)
         apart = _cube(block) + float(k) * (q + extra) ** 2 + float(q + extra) ** 3
-        if join <= apart or not beside:
+        if join <= apart or together is not None:
             links.append(_chain(outer))
             block = candidate
             narrow.append(t)

@@ -208,16 +208,9 @@ class _Spread(NamedTuple):
 def _pieces(found: Multilevel, code: Ints, m: int) -> list[_Piece] | None:
     """Blocks that are whole clusters; None when the fit ties clusters together."""
     src = found.source
-    order = np.argsort(code, kind="stable")
-    same = code[order][1:] == code[order][:-1]
     unit2 = src.unit**2
-    known = KnownV(
-        src.V.variance / unit2,
-        np.concatenate([src.V.row, np.minimum(order[:-1], order[1:])[same]]),
-        np.concatenate([src.V.column, np.maximum(order[:-1], order[1:])[same]]),
-        np.concatenate([src.V.covariance / unit2, np.zeros(int(same.sum()))]),
-    )
-    where = layout(known, src.coded.terms, src.basis, src.slab, beside=False)
+    V = KnownV(src.V.variance / unit2, src.V.row, src.V.column, src.V.covariance / unit2)
+    where = layout(V, src.coded.terms, src.basis, src.slab, together=code)
     if int(where.block.max()) + 1 != m:
         return None
     now = solve(where, src.sets, src.entries)
