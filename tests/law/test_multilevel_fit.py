@@ -86,6 +86,24 @@ def test_law_every_structure_has_the_likelihood_of_the_textbook(struct: Struct, 
     np.testing.assert_allclose(found.beta, b, rtol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("struct", STRUCTS)
+def test_law_every_structure_has_its_pattern(struct: Struct, seed: int) -> None:
+    d = rows(seed, 60)
+    found = fit(d["y"], d["v"], random=[Structured(struct, d["inner"], d["groups"])])
+    sd = np.sqrt(np.diag(found.psi[0]))
+    if struct in {"ID", "CS", "AR", "CAR"}:
+        np.testing.assert_array_equal(sd, sd[0])
+    if struct == "UN" or sd.min() == 0.0:
+        assert np.linalg.eigvalsh(found.psi[0])[0] >= -1e-12
+        return
+    expected = np.eye(3)
+    if found.rho.size:
+        i, j = np.indices((3, 3))
+        expected = found.rho[0] ** (np.abs(i - j) if "AR" in struct else (i != j))
+    np.testing.assert_allclose(found.psi[0] / np.outer(sd, sd), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("crossed_beside", [False, True])
 @pytest.mark.parametrize("restricted", [False, True])
 @pytest.mark.parametrize("struct", STRUCTS)

@@ -130,7 +130,7 @@ run("berkey1998", list(c("CS", "outcome", "trial")), fixed = list(rho = .5))
 
 ## assink2016
 d <- dat.assink2016; d$est <- seq_len(nrow(d))
-cols <- c("study", "est", "esid")
+cols <- c("study", "est", "esid", "deltype")
 add("assink2016", d, columns = cols)
 add("assink2016_che", d, vcalc(vi, cluster = study, obs = esid, rho = .6, data = d), columns = cols)
 add("assink2016_type", d, vcalc(vi, cluster = study, type = deltype, obs = esid, rho = c(.7, .5), data = d),
@@ -200,7 +200,7 @@ run("tannersmith2016_age", level("studyid", "est"), cluster = "studyid")
 d <- dat.knapp2017; d$est <- seq_len(nrow(d))
 d$what <- paste(d$task, d$difficulty)
 V <- vcalc(vi, cluster = study, grp1 = group1, grp2 = group2, w1 = n_sz, w2 = n_hc, obs = what, rho = .4, data = d)
-add("knapp2017", d, V, columns = c("study", "est"))
+add("knapp2017", d, V, columns = c("study", "est", "what", "group1", "group2", "n_sz", "n_hc"))
 run("knapp2017", level("study", "est"), cluster = "study")
 with <- !is.na(d$difficulty)
 add("knapp2017_difficulty", d[with, ], V[with, with], model.matrix(~ difficulty, d[with, ]), c("study", "est"))

@@ -72,6 +72,17 @@ def _component_value(psi: Array, term: Term, component: Component) -> float:
     return float(np.sign(rho) * abs(rho) ** (1.0 / power))
 
 
+def estimated(found: Source) -> int:
+    """Number of variances and correlations that were estimated; one on the boundary counts."""
+    held_ones = {(t, h.component) for t, h in found.held}
+    return sum(
+        determined(term, component)
+        for t, term in enumerate(found.coded.terms)
+        for c, component in enumerate(term.shape.components)
+        if (t, c) not in held_ones
+    )
+
+
 def undetermined(parts: tuple[VarianceComponent, ...]) -> tuple[str, ...]:
     """Sentences on components that the rows do not determine."""
     return tuple(f"{part.label} is not determined by these rows." for part in parts if not np.isfinite(part.value))

@@ -10,7 +10,7 @@ from scipy import special
 
 from dualtrace.pooling.contract import require_choice, require_level
 from dualtrace.pooling.inference import wald
-from dualtrace.pooling.multilevel.components import components, held, undetermined
+from dualtrace.pooling.multilevel.components import components, estimated, held, undetermined
 from dualtrace.pooling.multilevel.contract import Method, Multilevel, Test
 from dualtrace.pooling.multilevel.likelihood import Solved, solve
 from dualtrace.pooling.multilevel.source import Source, source
@@ -127,7 +127,7 @@ def result(found: Source, peak: Peak, *, method: Method, test: Test, level: floa
     parts = components(found)
     count = k - p if method == "REML" else k
     ll = float(now.value(restricted=method == "REML")[0]) - count * float(np.log(found.unit))
-    parms = p + sum(bool(np.isfinite(c.value)) and not c.fixed for c in parts)
+    parms = p + estimated(found)
     q, share = _heterogeneity(found)
     return Multilevel(
         names=found.names,

@@ -233,10 +233,9 @@ def _adjusted(pieces: list[_Piece], type_: Type, factor: float) -> tuple[Array, 
     for piece in pieces:
         G = piece.lean * np.sqrt(factor)
         if type_ == "CR2":
-            G = _cr2(piece).swapaxes(1, 2) @ piece.lean
+            G = _root_product(piece, -0.5).swapaxes(1, 2) @ G
         elif type_ == "CR3":
-            hat = piece.X @ piece.C @ piece.X.swapaxes(1, 2) @ piece.W
-            G = np.linalg.inv(np.eye(hat.shape[-1]) - hat).swapaxes(1, 2) @ piece.lean
+            G = _root_product(piece, -1.0) @ piece.M @ G
         resid = (piece.M @ piece.e[..., None])[..., 0]
         scores.append(np.einsum("bmp,bm->bp", G, resid))
         own.append(G.swapaxes(1, 2) @ piece.M @ G)
@@ -245,15 +244,18 @@ def _adjusted(pieces: list[_Piece], type_: Type, factor: float) -> tuple[Array, 
     return np.concatenate(scores), _Spread(np.concatenate(own), np.concatenate(shared))
 
 
-def _cr2(piece: _Piece) -> Array:
-    """A = D'B^(-1/2)D, (b, m, m); directions a cluster fits exactly are left out of the inverse root."""
+def _root_product(piece: _Piece, power: float) -> Array:
+    """D'Bⁿ D, (b, m, m); directions a cluster fits exactly are left out of the negative power.
+
+    With n = -1/2 this is A of CR2; with n = -1 it is (M_i - X_iCX_i')⁻¹, and A of CR3 is M_i times it.
+    """
     D = np.linalg.cholesky(piece.M).swapaxes(1, 2)
     B = D @ (piece.M - piece.X @ piece.C @ piece.X.swapaxes(1, 2)) @ D.swapaxes(1, 2)
     values, vectors = np.linalg.eigh(B)
     kept = values > SINGULAR * values.max(axis=1, keepdims=True)
-    power = np.where(kept, np.where(kept, values, 1.0) ** -0.5, 0.0)
-    root: Array = D.swapaxes(1, 2) @ (vectors * power[:, None, :]) @ vectors.swapaxes(1, 2) @ D
-    return root
+    scale = np.where(kept, np.where(kept, values, 1.0) ** power, 0.0)
+    product: Array = D.swapaxes(1, 2) @ (vectors * scale[:, None, :]) @ vectors.swapaxes(1, 2) @ D
+    return product
 
 
 def _plain(found: Multilevel, code: Ints, m: int) -> Array:

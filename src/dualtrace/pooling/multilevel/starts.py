@@ -26,7 +26,7 @@ MOST = 100
 """Places scanned, about."""
 
 CLIMBS = 4
-"""Places to climb from."""
+"""Places to climb from, and again as many for each term with a variance for every inner level."""
 
 APART = 2
 """Least number of grid steps between places to climb from."""
@@ -52,7 +52,7 @@ def best_peak(model: Model, sets: Given) -> Peak:
 
 
 def _starts(model: Model, sets: Given) -> Array:
-    """Best places of the grid that are apart from each other, (at most CLIMBS, n)."""
+    """Best places of the grid that are apart from each other, (climbs, n)."""
     forms = [_forms(c) for c in model.covariances]
     sizes = _sizes(model, sets, places=int(np.prod([len(form) for form in forms])))
     index = np.array(list(product(*(product(range(len(sizes)), range(len(form))) for form in forms))))
@@ -62,14 +62,16 @@ def _starts(model: Model, sets: Given) -> Array:
     first = np.zeros(len(grid), dtype=np.intp)
     parts = chunks(len(grid), model.where)
     value = np.concatenate([model.value(sets.pick(first[part]), grid[part]) for part in parts])
-    return grid[_apart(index, np.where(np.isfinite(value), value, -np.inf))]
+    several = sum(len(form) > len(CORRELATIONS) for form in forms)
+    climbs = CLIMBS * (1 + several)
+    return grid[_apart(index, np.where(np.isfinite(value), value, -np.inf), climbs)]
 
 
-def _apart(index: Ints, value: Array) -> list[int]:
+def _apart(index: Ints, value: Array, climbs: int) -> list[int]:
     """Places by value, each at least APART steps from those before it."""
     chosen: list[int] = []
     for i in np.argsort(-value, kind="stable"):
-        if chosen and (len(chosen) == CLIMBS or value[i] < value[chosen[0]] - WORTHWHILE):
+        if chosen and (len(chosen) == climbs or value[i] < value[chosen[0]] - WORTHWHILE):
             break
         gap = [
             np.abs(index[i, :, 0] - index[j, :, 0]).sum() + APART * (index[i, :, 1] != index[j, :, 1]).sum()
@@ -81,7 +83,7 @@ def _apart(index: Ints, value: Array) -> list[int]:
 
 
 def _forms(covariance: Covariance) -> list[Array]:
-    """Matrices Ψ of unit size: equal variances with several correlations, then each level large by itself."""
+    """Matrices Ψ of unit size: equal variances with several correlations, then each level apart from the others."""
     shape = covariance.shape
     size = shape.size
     unit = np.eye(size)
@@ -89,6 +91,7 @@ def _forms(covariance: Covariance) -> list[Array]:
     forms = [_signed(r, shape.matrix(shape.distance), unit) for r in correlations]
     if size > 1 and shape.struct in {"DIAG", "UN", "HCS", "HAR"}:
         forms += [np.diag(np.where(np.arange(size) == j, 1.0, 1.0 / RATIO**2)) for j in range(size)]
+        forms += [np.diag(np.where(np.arange(size) == j, 1.0 / RATIO**2, 1.0)) for j in range(size) if size > 2]
     return forms
 
 

@@ -2,7 +2,7 @@
 
 A random term has one matrix Ψ, (J, J): the covariance of its J effects within one group. Ψ has few different
 entries g, and the likelihood is written in these; here g is written in parameters θ that may take any value.
-Standard deviations enter with either sign, correlations through a sine, unstructured matrices through a
+Standard deviations enter with either sign or as squares, correlations through a sine, unstructured matrices through a
 triangular root. A variance of 0 and a correlation at its limit are then ordinary stationary points inside the
 space of θ, with curvature, and a Newton search walks onto them exactly instead of stopping somewhere before.
 
@@ -209,7 +209,9 @@ class Root:
 class Powers:
     """Ψ_ij = s_i s_j ρ^d(i,j): compound symmetry and autoregression.
 
-    ρ runs over its limits as their middle plus half their distance times sin φ. Under CAR the parameter is the
+    Several standard deviations enter as squares w², because their signs would otherwise turn single correlations
+    around; a common one enters as it is. ρ runs over its limits as their middle plus half their distance times
+    sin φ. Under CAR the parameter is the
     correlation at the smallest distance, so that no power is below 1 and ρ = 0 stays a smooth point.
 
     Attributes
@@ -239,14 +241,15 @@ class Powers:
         return int(np.isnan(self.fixed).sum())
 
     def _spread(self, theta: Array) -> tuple[Array, Array]:
-        """All standard deviations (s, sds) and φ, (s,)."""
+        """Parameters of all standard deviations (s, sds) and φ, (s,)."""
         full = np.tile(self.fixed, (theta.shape[0], 1))
         full[:, np.isnan(self.fixed)] = theta
         return full[:, :-1], full[:, -1]
 
     def entries(self, theta: Array) -> Entries:
         """Entries with derivatives by the product rule."""
-        sd, phi = self._spread(theta)
+        w, phi = self._spread(theta)
+        sd = w**2 if self.sds > 1 else w
         middle, half = 0.5 * (self.shape.high + self.shape.low), 0.5 * (self.shape.high - self.shape.low)
         rho = np.clip(middle + half * np.sin(phi), self.shape.low, self.shape.high)[:, None]
         slope, bend = half * np.cos(phi)[:, None], -half * np.sin(phi)[:, None]
@@ -269,13 +272,15 @@ class Powers:
             second[:, a, one, -1] += other * by_phi
             second[:, a, -1, one] += other * by_phi
         second[:, a, -1, -1] = left * right * by_phi2
+        if self.sds > 1:
+            _by_squares(w, first, second)
         free = np.isnan(self.fixed)
         return Entries(left * right * c, first[:, :, free], second[:, :, free][:, :, :, free])
 
     def start(self, psi: Array) -> Array:
         """Parameters near a given Ψ but inside the space, (n,)."""
         variances = np.diag(psi) if self.sds > 1 else np.diag(psi)[:1]
-        sd = np.sqrt(np.maximum(variances, INSIDE_VARIANCE))
+        sd = np.maximum(variances, INSIDE_VARIANCE) ** (0.25 if self.sds > 1 else 0.5)
         a = int(np.argmin(np.where(self.power > 0.0, self.power, np.inf)))
         i, j = self.shape.row[a], self.shape.column[a]
         product = np.sqrt(psi[i, i] * psi[j, j])
@@ -283,6 +288,17 @@ class Powers:
         middle, half = 0.5 * (self.shape.high + self.shape.low), 0.5 * (self.shape.high - self.shape.low)
         phi = np.arcsin(np.clip((rho - middle) / half, -INSIDE, INSIDE))
         return np.array([*sd, phi])[np.isnan(self.fixed)]
+
+
+def _by_squares(w: Array, first: Array, second: Array) -> None:
+    """Derivatives in standard deviations turned, in place, into derivatives in w with standard deviations w²."""
+    n = w.shape[1]
+    inner = 2.0 * w
+    at = np.arange(n)
+    second[:, :, :n, :] *= inner[:, None, :, None]
+    second[:, :, :, :n] *= inner[:, None, None, :]
+    second[:, :, at, at] += 2.0 * first[:, :, :n]
+    first[:, :, :n] *= inner[:, None, :]
 
 
 def _steep(rho: Array, power: Array) -> Array:
@@ -319,7 +335,7 @@ def covariance(pattern: Shape, held: tuple[Held, ...] = ()) -> Covariance:
         fixed[-1] = 0.0
     for component, value in held:
         if pattern.components[component].kind == "variance":
-            fixed[component] = np.sqrt(value)
+            fixed[component] = value ** (0.25 if several else 0.5)
             continue
         middle, half = 0.5 * (pattern.high + pattern.low), 0.5 * (pattern.high - pattern.low)
         nearest = value**least if pattern.struct == "CAR" else value
