@@ -62,7 +62,13 @@ def simulated(studies: int, seed: int) -> dict[str, Any]:
     k = study.size
     v = rng.uniform(0.02, 0.1, k)
     y = 0.3 + rng.normal(0.0, 0.3, studies)[study] + rng.normal(0.0, np.sqrt(v + 0.04))
-    return {"yi": y.tolist(), "vi": v.tolist(), "study": study.tolist(), "est": list(range(k)), "which": [i % 4 + 1 for i in range(k)]}
+    return {
+        "yi": y.tolist(),
+        "vi": v.tolist(),
+        "study": study.tolist(),
+        "est": list(range(k)),
+        "which": [i % 4 + 1 for i in range(k)],
+    }
 
 
 def bakdash() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from dualtrace.pooling.multilevel import (
     nested,
     profile_intervals,
     random_effects,
+    refit,
     robust,
 )
 from dualtrace.pooling.multilevel.known_v import known
@@ -198,6 +199,24 @@ def test_law_influence_equals_fits_of_the_other_rows(crossed: bool) -> None:
     json.dumps(mine.to_dict())
     with pytest.raises(FitError, match="Leaving clusters out needs at least two"):
         cluster_influence(found, [1] * k)
+
+
+@pytest.mark.parametrize("method", ["REML", "ML"])
+def test_law_many_data_sets_at_once_equal_one_after_the_other(method: Any) -> None:
+    d = rows(10)
+    found = three_level(d, method=method)
+    root = np.linalg.cholesky(marginal(found))
+    Y = d["X"] @ found.beta + np.random.default_rng(1).normal(size=(6, found.k)) @ root.T
+    many = refit(found, Y)
+    assert many.converged.all()
+    for i, y in enumerate(Y):
+        one = three_level(d | {"y": y}, method=method)
+        assert many.ll[i] == pytest.approx(one.ll, abs=1e-8)
+        np.testing.assert_allclose(many.beta[i], one.beta, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(many.se[i], one.se, rtol=1e-7)
+        np.testing.assert_allclose(many.values[i], one.sigma2, rtol=1e-6, atol=1e-8)
+    with pytest.raises(FitError, match="one finite effect for each of k"):
+        refit(found, Y[:, 1:])
 
 
 def test_law_a_cluster_that_alone_holds_a_moderator_gives_nan() -> None:

@@ -205,17 +205,27 @@ def test_law_no_search_from_elsewhere_finds_a_higher_maximum(seed: int) -> None:
 
 
 def test_law_random_models_converge() -> None:
-    rng = np.random.default_rng(11)
-    for seed in range(40):
+    converge_all(range(40))
+
+
+@pytest.mark.slow
+def test_law_two_thousand_random_models_converge() -> None:
+    converge_all(range(1000, 3000))
+
+
+def converge_all(seeds: range) -> None:
+    """Fit every structure to k from 4 to 60 rows with variances over six orders of magnitude."""
+    rng = np.random.default_rng(seeds.start)
+    for seed in seeds:
         k = int(np.exp(rng.uniform(np.log(4), np.log(60))))
         d = rows(seed, k) | {"v": 10.0 ** rng.uniform(-3.0, 3.0, k)}
-        random = every_term(d, STRUCTS[seed % len(STRUCTS)]) if seed % 2 else [Level("study", d["groups"])]
+        random = every_term(d, STRUCTS[seed // 2 % len(STRUCTS)]) if seed % 2 else [Level("study", d["groups"])]
         try:
-            found = fit(d["y"], d["v"], random=random, method=METHODS[seed % 2])
+            found = fit(d["y"], d["v"], random=random, method=METHODS[seed // 3 % 2])
         except FitError as refused:  # two random groupings may coincide
             assert "same way" in str(refused) or "already has" in str(refused)  # noqa: PT017
             continue
-        assert found.converged, found.status
+        assert found.converged, (seed, found.status)
         assert np.isfinite([*found.beta, *found.se, found.ll]).all()
 
 

@@ -1,4 +1,5 @@
-"""Multilevel analyses with printed results, recomputed; the numbers are those of the papers, rounded as printed."""
+"""Multilevel analyses with published results, recomputed; the numbers are those of the papers and of the replications
+in metafor's own tests, rounded as printed."""
 
 import json
 from pathlib import Path
@@ -16,7 +17,7 @@ STORED: dict[str, Any] = json.loads(
 
 
 def test_reference_konstantopoulos_2011_schools_in_districts() -> None:
-    """doi:10.1002/jrsm.35, tables 4 and 5: two and three levels, 56 schools in 11 districts."""
+    """doi:10.1002/jrsm.35: two and three levels, 56 schools in 11 districts."""
     d = STORED["konstantopoulos2011"]
     district, school = d["columns"]["district"], d["columns"]["school"]
     two = fit(d["yi"], d["vi"], random=[Level("study", d["columns"]["study"])], method="REML")

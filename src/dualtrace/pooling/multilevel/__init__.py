@@ -9,6 +9,7 @@ from dualtrace.pooling.multilevel.predict import fitted as fitted
 from dualtrace.pooling.multilevel.predict import predict as predict
 from dualtrace.pooling.multilevel.predict import random_effects as random_effects
 from dualtrace.pooling.multilevel.profile import profile_intervals as profile_intervals
+from dualtrace.pooling.multilevel.refit import refit as refit
 from dualtrace.pooling.multilevel.robust import robust as robust
 from dualtrace.pooling.multilevel.terms import Level as Level
 from dualtrace.pooling.multilevel.terms import Structured as Structured

@@ -9,10 +9,8 @@ import numpy as np
 
 from dualtrace.errors import FitError
 from dualtrace.pooling.contract import freeze
-from dualtrace.pooling.multilevel.components import components
-from dualtrace.pooling.multilevel.fit import with_entries
-from dualtrace.pooling.multilevel.likelihood import given, solve
-from dualtrace.pooling.multilevel.search import chunks, maximise
+from dualtrace.pooling.multilevel.likelihood import given
+from dualtrace.pooling.multilevel.refit import coefficients, component_values, search
 from dualtrace.pooling.multilevel.terms import cluster_code
 from dualtrace.pooling.text import number, plain, table
 
@@ -113,18 +111,19 @@ def cluster_influence(found: Multilevel, cluster: Column) -> ClusterInfluence:
         raise FitError("Leaving clusters out needs at least two; every row is in one.")
     use = (code[None, :] != np.arange(m)[:, None]).astype(float)
     determined = np.flatnonzero(_determined(src, use))
-    model = src.model(restricted=found.method == "REML")
-    every = given(src.sets.y[:, : found.k], use[determined])
-    start = np.tile(model.start(src.psi), (determined.size, 1))
-    peak = maximise(model, every, start)
-    entries = model.entries(peak.theta)
-    values = np.full((m, len(found.components)), np.nan)
-    settled_entries = np.zeros_like(entries)
-    for row, i in enumerate(determined):
-        own = with_entries(src, entries[row], tidy=True)
-        settled_entries[row] = own.entries[0]
-        values[i] = [part.value for part in components(own)]
-    parts = _refitted(found, settled_entries, use[determined])
+    y = src.sets.y[:, : found.k]
+    rest = given(y, use[determined])
+    peak, entries = search(found, rest)
+    beta, se, _ = coefficients(src, rest, entries, src.offset)
+    _, size, _ = coefficients(src, given(np.broadcast_to(y, rest.y[:, : found.k].shape)), entries, src.offset)
+    change = found.beta - beta
+    parts = {
+        "beta": beta,
+        "se": se,
+        "values": component_values(src, entries),
+        "cook": np.einsum("np,pq,nq->n", change, np.linalg.inv(found.vb), change),
+        "dfbetas": change / size,
+    }
     spread = {key: np.full((m, *part.shape[1:]), np.nan) for key, part in parts.items()}
     for key, part in parts.items():
         spread[key][determined] = part
@@ -135,33 +134,9 @@ def cluster_influence(found: Multilevel, cluster: Column) -> ClusterInfluence:
         names=found.names,
         components=tuple(part.label for part in found.components),
         k=np.bincount(code),
-        values=values,
         converged=converged,
         **spread,
     )
-
-
-def _refitted(found: Multilevel, entries: Array, use: Array) -> dict[str, Array]:
-    """Coefficients, standard errors and distances at the entries found without each cluster."""
-    src = found.source
-    y = src.sets.y[:, : found.k]
-    n = len(use)
-    coef, cov, whole = np.zeros((n, found.p)), np.zeros((n, found.p, found.p)), np.zeros((n, found.p, found.p))
-    for part in chunks(n, src.where):
-        now = solve(src.where, given(y, use[part]), entries[part])
-        coef[part], cov[part] = now.coef, now.cov
-        whole[part] = solve(src.where, given(np.broadcast_to(y, use[part].shape)), entries[part]).cov
-    T, unit = src.T, src.unit
-    beta = (coef + src.offset) @ T.T * unit
-    change = found.beta - beta
-    inverse = np.linalg.inv(found.vb)
-    size = np.sqrt(np.einsum("npp->np", T @ whole @ T.T)) * unit
-    return {
-        "beta": beta,
-        "se": np.sqrt(np.einsum("npp->np", T @ cov @ T.T)) * unit,
-        "cook": np.einsum("np,pq,nq->n", change, inverse, change),
-        "dfbetas": change / size,
-    }
 
 
 def _determined(src: Source, use: Array) -> Flags:

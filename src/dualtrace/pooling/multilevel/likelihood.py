@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dualtrace.pooling.likelihood import LOG_2PI
+from dualtrace.pooling.multilevel.algebra import inverse, inverse_and_log_det, pattern_products, pattern_times
 
 if TYPE_CHECKING:
     from dualtrace.pooling.likelihood import Array, Ints
@@ -157,10 +158,7 @@ def _weights(stack: Stack, sets: Given, g: Array) -> tuple[Array, Array]:
         pairs = use[..., :, None] * use[..., None, :]
         M = M * pairs
         M[..., np.arange(m), np.arange(m)] += 1.0 - use
-    if m == 1:
-        W, log_det = 1.0 / M, np.log(M[..., 0, 0])
-    else:
-        W, log_det = inverse(M), np.linalg.slogdet(M)[1]
+    W, log_det = inverse_and_log_det(M)
     return (W if use is None else W * pairs), log_det.sum(1)
 
 
@@ -190,11 +188,6 @@ def _joint(where: Layout, g: Array, G: Array) -> tuple[Array, Array, Array, Arra
     crossed = np.linalg.slogdet(effects)[1]
     # log|X'M⁻¹X| = log|inner| - log|effects|, so log|D| + log|inner| is log|M| + log|X'M⁻¹X|
     return K, K0, np.linalg.slogdet(inner)[1], crossed
-
-
-def inverse(matrix: Array) -> Array:
-    """Inverse of each matrix of a stack."""
-    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
 def _square_root(psi: Array) -> Array:
@@ -267,13 +260,13 @@ def _inside(where: Layout, now: Solved, Q: Array) -> _Parts:
     S, v = np.zeros((n, A, c, c)), np.zeros((n, A, c))
     for stack, W, U, e in zip(where.stacks, now.weights, now.U, now.e, strict=True):
         trace += W.reshape(n, -1) @ stack.E.reshape(A, -1).T
-        F = W[:, None] @ stack.E  # (n, A, b, m, m)
+        F = pattern_products(stack.E, W)  # (n, A, b, m, m)
         trace2 += F.reshape(n, A, -1) @ np.ascontiguousarray(F.swapaxes(-1, -2)).reshape(n, A, -1).swapaxes(1, 2)
-        R = stack.E @ U[:, None]  # E_a U, (n, A, b, m, c)
+        R = pattern_times(stack.E, U)  # E_a U, (n, A, b, m, c)
         S += (U[:, None].swapaxes(-1, -2) @ R).sum(2)
         RQ = R @ Q[:, None, None]
         trace2 -= 2.0 * RQ.reshape(n, A, -1) @ (W[:, None] @ R).reshape(n, A, -1).swapaxes(1, 2)
-        d = (stack.E @ e[:, None, :, :, None])[..., 0]  # E_a e, (n, A, b, m)
+        d = pattern_times(stack.E, e[..., None])[..., 0]  # E_a e, (n, A, b, m)
         square += np.einsum("nabm,nbm->na", d, e)
         v += (U[:, None].swapaxes(-1, -2) @ d[..., None])[..., 0].sum(2)
         Wd = (W[:, None] @ d[..., None])[..., 0]

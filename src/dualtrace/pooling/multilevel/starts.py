@@ -28,6 +28,9 @@ MOST = 100
 CLIMBS = 4
 """Places to climb from, and again as many for each term with a variance for every inner level."""
 
+DEAR = 200
+"""Rows of a block beyond which only two climbs are paid for, and a tenth of the places scanned."""
+
 APART = 2
 """Least number of grid steps between places to climb from."""
 
@@ -63,7 +66,8 @@ def _starts(model: Model, sets: Given) -> Array:
     parts = chunks(len(grid), model.where)
     value = np.concatenate([model.value(sets.pick(first[part]), grid[part]) for part in parts])
     several = sum(len(form) > len(CORRELATIONS) for form in forms)
-    climbs = CLIMBS * (1 + several)
+    dear = max(stack.V.shape[-1] for stack in model.where.stacks) > DEAR
+    climbs = 2 if dear else CLIMBS * (1 + several)
     return grid[_apart(index, np.where(np.isfinite(value), value, -np.inf), climbs)]
 
 
@@ -115,6 +119,7 @@ def _sizes(model: Model, sets: Given, *, places: int) -> Array:
     low = 0.5 * min(np.sqrt(least), 1.0)
     high = max(1.5 * spread, 2.0)
     terms = len(model.covariances)
-    most = max(2, int((MOST / places) ** (1.0 / terms)))
+    dear = max(stack.V.shape[-1] for stack in model.where.stacks) > DEAR
+    most = max(2, int((MOST / (10.0 if dear else 1.0) / places) ** (1.0 / terms)))
     count = min(most, 1 + int(np.ceil(np.log(high / low) / np.log(RATIO))))
     return np.geomspace(low, high, max(count, 2))
