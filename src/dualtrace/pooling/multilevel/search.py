@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 STEPS = 200
 """Most steps of one search."""
 
-RESOLVED = 1e-9
+RESOLVED = 1e-7
 """Expected gain in log-likelihood below which steps are judged by the gradient."""
 
 CONVERGED = 1e-12
@@ -190,7 +190,7 @@ def _climb(model: Model, sets: Given, start: Array) -> Peak:
         now = _step(here.first[active], here.second[active], np.full(active.size, np.inf))[1]
         fine = now <= RESOLVED * (1.0 + np.abs(here.value[active]))
         rise = tried.value - here.value[active]
-        better = np.where(fine, after < now, rise >= 0.1 * expected) & np.isfinite(tried.value)
+        better = ((rise >= 0.1 * expected) | (fine & (after < now))) & np.isfinite(tried.value)
         won = active[better]
         theta[won] += step[better]
         for mine, new in zip(here, tried, strict=True):
