@@ -126,19 +126,20 @@ def wls(sets: Data, tau2: Array) -> Wls:
     return Wls(weight, coef, cov, log_det, sets.y - coef @ sets.basis.T)
 
 
-def loglik(sets: Data, tau2: Array, *, restricted: bool) -> Array:
+def loglik(sets: Data, tau2: Array, *, restricted: bool, fit: Wls | None = None) -> Array:
     """Log-likelihood, or restricted log-likelihood, with all constants, (n,).
 
     ℓ  = -½ [k log 2π + Σ log(v_i + τ²) + y'Py]
     ℓᴿ = -½ [(k-p) log 2π - log|X'X| + Σ log(v_i + τ²) + log|X'WX| + y'Py]
 
     with W = diag(1/(v_i + τ²)) and P = W - WX(X'WX)⁻¹X'W. The two determinants change by the same factor when
-    the basis of the design changes, so ℓᴿ does not depend on the basis.
+    the basis of the design changes, so ℓᴿ does not depend on the basis. ``fit`` is the least squares fit at τ²,
+    where it is at hand.
 
     Sources: Harville 1977, doi:10.1080/01621459.1977.10480998; Viechtbauer 2005,
     doi:10.3102/10769986030003261.
     """
-    fit = wls(sets, tau2)
+    fit = wls(sets, tau2) if fit is None else fit
     scale = np.einsum("nk,nk->n", sets.use, np.log(sets.v + tau2[:, None]))
     if not restricted:
         total: Array = sets.k * LOG_2PI + scale + fit.rss
