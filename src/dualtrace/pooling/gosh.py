@@ -137,13 +137,13 @@ def gosh(
     complete = k <= ALL if subsets is None else k < 40 and 2**k - 1 <= subsets
     rows = all_subsets(k, p) if complete else _draw(k, p, SAMPLED if subsets is None else subsets, key)
     parts = [
-        fit_subsets(data(given.y, given.v, given.basis, use=rows[start : start + BATCH]), given.T, method)
+        fit_subsets(
+            data(given.y, given.v, given.basis, use=rows[start : start + BATCH].astype(np.float64)), given.T, method
+        )
         for start in range(0, len(rows), BATCH)
     ]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Gosh(
-        slab=given.slab, names=given.names, rows=rows, k=rows.sum(axis=1), complete=complete, **found
-    )
+    return Gosh(slab=given.slab, names=given.names, rows=rows, k=rows.sum(axis=1), complete=complete, **found)
 
 
 def all_subsets(k: int, least: int) -> Flags:

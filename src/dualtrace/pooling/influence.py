@@ -135,7 +135,9 @@ class Baujat:
     def __str__(self) -> str:
         """One line per row."""
         rows = zip(self.slab, self.heterogeneity, self.influence, strict=True)
-        return table(("", "heterogeneity", "influence"), ((s, number(float(x)), number(float(y))) for s, x, y in rows))
+        return table(
+            ("", "heterogeneity", "influence"), ((s, number(float(x)), number(float(y))) for s, x, y in rows)
+        )
 
 
 class Deleted(NamedTuple):

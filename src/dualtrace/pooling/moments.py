@@ -83,12 +83,13 @@ def moment_estimate(sets: Data, made: Form) -> Array:
 def hunter_schmidt(sets: Data, *, corrected: bool) -> Array:
     """τ² = max(0, (Q - k)/Σw), or with Q k/(k - p) for Q; w = 1/v, (n,).
 
-    Sources: Schmidt & Hunter 2015, doi:10.4135/9781483398105; Viechtbauer, López-López, Sánchez-Meca &
-    Marín-Martínez 2015 (correction), doi:10.1037/met0000023.
+    Sources: Schmidt & Hunter 2015, doi:10.4135/9781483398105; Brannick, Potter, Benitez & Morris 2019 (correction),
+    doi:10.1177/1094428117741966.
     """
     made = form(sets, 1.0 / sets.v)
     q = made.value * (sets.k / (sets.k - sets.p) if corrected else 1.0)
-    return np.maximum(0.0, (q - sets.k) / made.weight.sum(-1))
+    value: Array = (q - sets.k) / made.weight.sum(-1)
+    return np.maximum(0.0, value)
 
 
 def sidik_jonkman_start(sets: Data) -> Array:

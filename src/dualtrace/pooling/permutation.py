@@ -203,7 +203,7 @@ def _shuffle(given: Problem, iterations: int, key: int) -> Shuffle:
     rng = np.random.default_rng(key)
     if p == 1 and given.intercept == 0:
         if k < 60 and 2**k <= iterations:
-            bits = (np.arange(2**k)[:, None] >> np.arange(k)) & 1
+            bits = ((np.arange(2**k)[:, None] >> np.arange(k)) & 1).astype(np.float64)
             return Shuffle(1.0 - 2.0 * bits, None, exact=True)
         signs = rng.choice(np.array([-1.0, 1.0]), size=(iterations, k))
         signs[0] = 1.0

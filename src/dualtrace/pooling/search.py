@@ -180,7 +180,7 @@ def _refine(landscape: Landscape, ends: Bracket, scale: Array) -> Array:
     does not halve the one before is replaced by bisection. The first guess interpolates t·f' between the ends.
     """
     if scale.size == 1:
-        return np.array([_refine_one(landscape, *(float(end[0]) for end in ends), float(scale[0]))])
+        return np.array([_refine_one(landscape, ends, float(scale[0]))])
     found = np.empty(scale.size)
     left: Ints = np.arange(scale.size)
     low, high = ends.low, ends.high
@@ -216,10 +216,9 @@ def _refine(landscape: Landscape, ends: Bracket, scale: Array) -> Array:
     return found
 
 
-def _refine_one(
-    landscape: Landscape, low: float, high: float, low_first: float, high_first: float, scale: float
-) -> float:
+def _refine_one(landscape: Landscape, ends: Bracket, scale: float) -> float:
     """One zero, by the steps of ``_refine`` on plain numbers: arrays of length one cost ten times as much."""
+    low, high, low_first, high_first = (float(end[0]) for end in ends)
     start, stop = scale + low, scale + high
     rise, fall = start * low_first, stop * high_first
     x = min(max(low + start * math.expm1(math.log(stop / start) * (rise / (rise - fall))), low), high)

@@ -43,7 +43,7 @@ def estimate(sets: Data, method: Tau2Method, weights: Array | None = None) -> Ar
     if method in {"PM", "EB"}:  # Morris's empirical Bayes estimate solves the same equation
         return solve_q(sets, df)
     if method == "PMM":
-        return solve_q(sets, special.chdtri(df, 0.5))
+        return solve_q(sets, np.asarray(special.chdtri(df, 0.5), dtype=np.float64))
     if method in {"HS", "HSk"}:
         return moments.hunter_schmidt(sets, corrected=method == "HSk")
     if method == "SJ":
