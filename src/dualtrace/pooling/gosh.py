@@ -14,7 +14,7 @@ import numpy as np
 
 from dualtrace.errors import InputError
 from dualtrace.pooling.contract import HOMOGENEOUS, Tau2Method, freeze
-from dualtrace.pooling.inference import between
+from dualtrace.pooling.inference import between, centre
 from dualtrace.pooling.likelihood import Array, Data, Flags, Ints, data, traces, wls
 from dualtrace.pooling.robustness import checked, determined, scatter
 from dualtrace.pooling.text import interval, number, plain, table
@@ -165,8 +165,7 @@ def fit_subsets(sets: Data, T: Array, method: Tau2Method) -> dict[str, Array]:
     index = np.flatnonzero(determined(sets))
     here = sets.pick(index)
     df = here.k - here.p
-    offset = here.y @ here.basis
-    here = here._replace(y=here.y - offset @ here.basis.T)
+    here, offset = centre(here, method)
     tau2 = between(here, method)
     plain_fit = wls(here, np.zeros(index.size))
     q = np.where(df > 0.0, plain_fit.rss, 0.0)

@@ -99,8 +99,7 @@ def answer(
     weights
         Weights of the user's for the coefficients, (k,) or (n, k); absent: 1/(v + τ²).
     """
-    offset = sets.y @ sets.basis  # least squares on the basis: shifts nothing, keeps digits
-    centred = sets._replace(y=sets.y - offset @ sets.basis.T)
+    centred, offset = centre(sets, method)
     tau2 = between(centred, method, weights)
     fit = wls(centred, tau2)
     chosen = fit if weights is None else moments.weighted(centred, tau2, weights)
@@ -111,6 +110,18 @@ def answer(
         loglik(centred, tau2, restricted=method == "REML", fit=fit._replace(resid=chosen.resid)),
         100.0 * chosen.weight / chosen.weight.sum(-1, keepdims=True),
     )
+
+
+def centre(sets: Data, method: Tau2Method) -> tuple[Data, Array]:
+    """Data sets less their least squares fit, and its coefficients, (n, p): shifts nothing, keeps digits.
+
+    The estimator of Sidik and Jonkman starts from the spread of the effects as they are, so there nothing is taken
+    off.
+    """
+    if method == "SJ":
+        return sets, np.zeros((len(sets.y), sets.p))
+    offset = sets.y @ sets.basis
+    return sets._replace(y=sets.y - offset @ sets.basis.T), offset
 
 
 def between(sets: Data, method: Tau2Method, weights: Array | None = None) -> Array:

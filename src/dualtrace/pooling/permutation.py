@@ -19,7 +19,7 @@ import numpy as np
 
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling.contract import Tau2Method, TestName, freeze
-from dualtrace.pooling.inference import Coefficients, Residual, between, coefficients, omnibus
+from dualtrace.pooling.inference import Coefficients, Residual, between, centre, coefficients, omnibus
 from dualtrace.pooling.likelihood import Array, Ints, data, wls
 from dualtrace.pooling.robustness import checked
 from dualtrace.pooling.text import interval, number, p_value, plain, table
@@ -190,8 +190,7 @@ def _share(permuted: Array, observed: Array) -> Array:
 def _statistics(given: Problem, y: Array, v: Array, method: Tau2Method, test: TestName) -> Coefficients:
     """Coefficients with their statistics for data sets of shape (m, k)."""
     sets = data(y, v, given.basis)
-    offset = y @ given.basis
-    centred = sets._replace(y=y - offset @ given.basis.T)
+    centred, offset = centre(sets, method)
     fit = wls(centred, between(centred, method))
     rest = Residual(fit.rss, np.einsum("nk,nk->n", fit.weight, y * y), sets.k - sets.p)
     return coefficients(fit.coef + offset, fit.cov, given.T, rest, test=test, level=0.95)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dualtrace.pooling.likelihood import Array, Data, Ints
 
 NODES = 24
-"""Points of the contour; its error falls by a factor of nearly 4 with each and is then near 1e-14."""
+"""Points of the contour; its error falls by a factor of nearly 4 with each and is then near 1e-12."""
 
 WIDEST = 1e12
 """Largest τ² searched, in units of the largest sampling variance or squared effect."""

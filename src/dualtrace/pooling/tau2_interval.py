@@ -12,6 +12,7 @@ from dualtrace.errors import FitError, InputError
 from dualtrace.pooling import quadform
 from dualtrace.pooling import tau2 as variance
 from dualtrace.pooling.contract import Tau2Method, require_choice, require_level, require_method
+from dualtrace.pooling.inference import centre
 from dualtrace.pooling.likelihood import Array, Data, Ints, data, slope, traces, wls
 from dualtrace.pooling.profile import crossing
 from dualtrace.pooling.text import interval, number, plain, table
@@ -106,8 +107,7 @@ def tau2_interval(
     given = problem(yi, vi, X=X, names=names, slab=slab)
     if len(given.y) == 1:
         raise FitError("Heterogeneity cannot be estimated from one row; give at least two.")
-    sets = data(given.y, given.v, given.basis)
-    sets = sets._replace(y=sets.y - (sets.y @ sets.basis) @ sets.basis.T)
+    sets, _ = centre(data(given.y, given.v, given.basis), method)
     a = row_weights(weights, given)
     found = variance.estimate(sets, method, a)
     if kind == "PL":
