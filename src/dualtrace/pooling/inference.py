@@ -228,7 +228,10 @@ def omnibus(fit: Coefficients, tested: Sequence[int]) -> Omnibus:
 def wald(estimate: Array, cov: Array, df: Array) -> Omnibus:
     """Joint test that the m quantities (n, m) with covariance (n, m, m) are 0; normal where df is infinite."""
     m = estimate.shape[-1]
-    q = np.einsum("ni,nij,nj->n", estimate, inverse(cov)[0], estimate)
+    if m == 1:
+        q = estimate[:, 0] ** 2 / cov[:, 0, 0]
+    else:
+        q = np.einsum("ni,nij,nj->n", estimate, inverse(cov)[0], estimate)
     normal = np.isinf(df)
     q = np.where(normal, q, q / m)
     p = np.where(normal, special.chdtrc(m, q), special.fdtrc(m, np.where(normal, 1.0, df), q))

@@ -32,8 +32,8 @@ class Columns(NamedTuple):
     sums
         A row of ones, then the products of pairs of rows of ``basis``, (1 + p·p, k): ``sums @ weight`` is Σw
         followed by Q'WQ.
-    level
-        Value of the basis when it is one constant column, an intercept; NaN otherwise.
+    constant
+        Whether the basis is one constant column, an intercept; then ``sums`` need not be formed in full.
     """
 
     y: Array
@@ -41,7 +41,7 @@ class Columns(NamedTuple):
     use: Array
     basis: Array
     sums: Array
-    level: float
+    constant: bool
 
     def pick(self, sets: Ints) -> Columns:
         """Data sets by index."""
@@ -55,33 +55,13 @@ class Columns(NamedTuple):
         use = self.use if len(self.use) == 1 else self.use[:, start:stop]
         return self._replace(y=self.y[:, start:stop], v=self.v[:, start:stop], use=use)
 
-    @property
-    def constant(self) -> bool:
-        """Whether the design is an intercept alone."""
-        return self.level == self.level
-
-    def summed(self, values: Array) -> tuple[Array, Array]:
-        """Σ values, (m,), and Q'diag(values)Q, (p·p, m)."""
-        if self.constant:
-            total = self.sums[0] @ values
-            return total, (self.level * self.level * total)[None]
-        sums = self.sums @ values
-        return sums[0], sums[1:]
-
-    def summed_squares(self, values: Array) -> tuple[Array, Array]:
-        """``summed`` of the squares of values."""
-        if self.constant:
-            total = over_rows(values, values)
-            return total, (self.level * self.level * total)[None]
-        return self.summed(values * values)
-
 
 class Fit(NamedTuple):
     """Weighted least squares of m columns."""
 
     weight: Array  # (k, m)
     total: Array  # Σw, (m,)
-    inverse: Array  # of Q'WQ, (p·p, m)
+    inverse: Array  # of Q'WQ, (p·p, m); of Σw for an intercept alone
     wr: Array  # weight times residual, (k, m)
 
 
@@ -93,7 +73,7 @@ def columns(sets: Data) -> Columns:
     basis = np.ascontiguousarray(sets.basis.T)
     sums = np.concatenate([np.ones((1, basis.shape[1])), sets.squares.T])
     constant = len(basis) == 1 and bool((basis == basis[0, 0]).all())
-    return Columns(y, v, use, basis, sums, float(basis[0, 0]) if constant else np.nan)
+    return Columns(y, v, use, basis, sums, constant)
 
 
 def pieces(n: int, width: int) -> Iterator[tuple[int, int]]:
@@ -111,13 +91,16 @@ def least_squares(sets: Columns, tau2: Array) -> Fit:
     weight = v + tau2
     np.divide(use, weight, out=weight)
     flat = weight.reshape(len(weight), -1)
-    total, gram = sets.summed(flat)
-    cov = small_inverse(gram)
     wr = weight * y
-    coef = small_solve(cov, sets.basis @ wr.reshape(flat.shape))
     if sets.constant:
-        np.subtract(y, (sets.level * coef).reshape(tau2.shape), out=wr)
+        total = sets.sums[0] @ flat
+        cov = 1.0 / total
+        mean = (sets.sums[0] @ wr.reshape(flat.shape)) * cov
+        np.subtract(y, mean.reshape(tau2.shape), out=wr)
     else:
+        sums = sets.sums @ flat
+        total, cov = sums[0], small_inverse(sums[1:])
+        coef = small_solve(cov, sets.basis @ wr.reshape(flat.shape))
         np.subtract(y, (sets.basis.T @ coef).reshape(weight.shape), out=wr)
     wr *= weight
     return Fit(flat, total, cov, wr.reshape(flat.shape))
@@ -162,8 +145,10 @@ def score(sets: Columns, tau2: Array, *, restricted: bool) -> Array:
     """
     fit = least_squares(sets, tau2)
     first = over_rows(fit.wr, fit.wr) - fit.total
-    if restricted:
-        first += traced(fit.inverse, sets.summed_squares(fit.weight)[1])
+    if restricted and sets.constant:
+        first += over_rows(fit.weight, fit.weight) * fit.inverse
+    elif restricted:
+        first += traced(fit.inverse, sets.sums[1:] @ (fit.weight * fit.weight))
     return 0.5 * first.reshape(tau2.shape)
 
 
@@ -179,23 +164,27 @@ def derivatives(sets: Columns, tau2: Array, *, restricted: bool) -> tuple[Array,
     second, third = quadratics(sets, fit)
     if not restricted:
         return 0.5 * (second - fit.total), 0.5 * over_rows(fit.weight, fit.weight) - third
-    cubes = fit.weight * fit.weight
+    squares = fit.weight * fit.weight
     if sets.constant:
-        total3 = over_rows(cubes, fit.weight)
-        s3 = (sets.level * sets.level * total3)[None]
+        total2, total3 = sets.sums[0] @ squares, over_rows(squares, fit.weight)
+        lost = total2 * fit.inverse
+        trace, trace2 = fit.total - lost, total2 - 2.0 * total3 * fit.inverse + lost * lost
     else:
-        s3 = sets.sums[1:] @ (cubes * fit.weight)
-    total2, s2 = sets.summed(cubes)
-    trace = fit.total - traced(fit.inverse, s2)
-    trace2 = total2 - 2.0 * traced(fit.inverse, s3) + squared_trace(fit.inverse, s2)
+        s2, s3 = sets.sums @ squares, sets.sums[1:] @ (squares * fit.weight)
+        trace = fit.total - traced(fit.inverse, s2[1:])
+        trace2 = s2[0] - 2.0 * traced(fit.inverse, s3) + squared_trace(fit.inverse, s2[1:])
     return 0.5 * (second - trace), 0.5 * trace2 - third
 
 
 def quadratics(sets: Columns, fit: Fit) -> tuple[Array, Array]:
     """Y'PPy and y'PPPy, (m,) each; see ``likelihood.quadratics``."""
     wwr = fit.weight * fit.wr
-    u = sets.basis @ wwr
-    return over_rows(fit.wr, fit.wr), over_rows(wwr, fit.wr) - (u * small_solve(fit.inverse, u)).sum(axis=0)
+    if sets.constant:
+        lost = (sets.sums[0] @ wwr) ** 2 * fit.inverse
+    else:
+        u = sets.basis @ wwr
+        lost = (u * small_solve(fit.inverse, u)).sum(axis=0)
+    return over_rows(fit.wr, fit.wr), over_rows(wwr, fit.wr) - lost
 
 
 def squared_trace(cov: Array, s2: Array) -> Array:

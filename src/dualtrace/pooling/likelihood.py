@@ -36,6 +36,8 @@ class Data(NamedTuple):
         Orthonormal basis Q of the design's columns, (k, p).
     squares
         Products of pairs of basis columns, (k, p·p), so that Q'diag(w)Q is one product ``w @ squares``.
+    k
+        Rows that count, (n,).
     """
 
     y: Array
@@ -43,16 +45,11 @@ class Data(NamedTuple):
     use: Array
     basis: Array
     squares: Array
+    k: Array
 
     def pick(self, sets: Ints) -> Data:
         """Data sets by index, with repetition."""
-        return self._replace(y=self.y[sets], v=self.v[sets], use=self.use[sets])
-
-    @property
-    def k(self) -> Array:
-        """Rows that count, (n,)."""
-        count: Array = self.use.sum(axis=-1)
-        return count
+        return self._replace(y=self.y[sets], v=self.v[sets], use=self.use[sets], k=self.k[sets])
 
     @property
     def p(self) -> int:
@@ -92,7 +89,7 @@ def data(y: Array, v: Array, basis: Array, *, use: Array | None = None) -> Data:
         y, v, counted = np.broadcast_arrays(y, v, counted)
     k, p = basis.shape
     squares = (basis[:, :, None] * basis[:, None, :]).reshape(k, p * p)
-    return Data(y, v, counted, basis, squares)
+    return Data(y, v, counted, basis, squares, counted.sum(axis=-1))
 
 
 def gram(weight: Array, sets: Data) -> Array:
@@ -154,7 +151,12 @@ def traces(sets: Data, fit: Wls) -> tuple[Array, Array]:
 
     tr P  = Σw - tr(C S₂),   tr PP = Σw² - 2 tr(C S₃) + tr(C S₂ C S₂),   C = (X'WX)⁻¹,  S_m = X'Wᵐ X.
     """
-    w2 = fit.weight**2
+    w2 = fit.weight * fit.weight
+    if sets.p == 1:
+        c = fit.cov[:, 0, 0]
+        lost = c * (w2 @ sets.squares)[:, 0]
+        second = w2.sum(-1) - 2.0 * c * ((w2 * fit.weight) @ sets.squares)[:, 0] + lost * lost
+        return fit.weight.sum(-1) - lost, second
     cov_s2 = fit.cov @ gram(w2, sets)
     cov_s3 = fit.cov @ gram(w2 * fit.weight, sets)
     trace = fit.weight.sum(-1) - np.einsum("nii->n", cov_s2)

@@ -94,8 +94,10 @@ def hunter_schmidt(sets: Data, *, corrected: bool) -> Array:
 
 def sidik_jonkman_start(sets: Data) -> Array:
     """Crude estimate Σ(y - ȳ)²/k that the estimator of Sidik and Jonkman starts from, (n,)."""
-    mean = (sets.use * sets.y).sum(-1) / sets.k
-    crude: Array = (sets.use * (sets.y - mean[:, None]) ** 2).sum(-1) / sets.k
+    first = np.argmax(sets.use > 0.0, axis=-1)[:, None]
+    y = sets.y - np.take_along_axis(sets.y, first, axis=-1)  # so that equal effects differ by exactly 0
+    mean = (sets.use * y).sum(-1) / sets.k
+    crude: Array = (sets.use * (y - mean[:, None]) ** 2).sum(-1) / sets.k
     return crude
 
 

@@ -29,7 +29,7 @@ WIDEN = 16.0
 
 LARGEST = 1e200
 
-SETTLED = 1e-9
+SETTLED = 3e-8
 """Newton step on the log axis after which the error left, about its square, is rounding."""
 
 SPARSE = 0.6
@@ -128,6 +128,8 @@ def climb(landscape: Landscape, *, scale: Array, high: Array) -> Array:
         If the function is not a number somewhere, or rises without end.
     """
     grid, first = _scan(landscape, scale, np.maximum(high, scale))
+    if scale.size == 1 and (alone := _lone_peak(landscape, grid[:, 0], first[:, 0], float(scale[0]))) is not None:
+        return np.array([alone])
     falls = first <= 0.0
     cell, sets = np.nonzero(falls[1:] > falls[:-1])
     ends = Bracket(grid[cell, sets], grid[cell + 1, sets], first[cell, sets], first[cell + 1, sets])
@@ -179,8 +181,6 @@ def _refine(landscape: Landscape, ends: Bracket, scale: Array) -> Array:
     With t = s + τ², Newton's step is taken in log t for the function t·f'; a step that leaves the bracket or
     does not halve the one before is replaced by bisection. The first guess interpolates t·f' between the ends.
     """
-    if scale.size == 1:
-        return np.array([_refine_one(landscape, ends, float(scale[0]))])
     found = np.empty(scale.size)
     left: Ints = np.arange(scale.size)
     low, high = ends.low, ends.high
@@ -216,9 +216,22 @@ def _refine(landscape: Landscape, ends: Bracket, scale: Array) -> Array:
     return found
 
 
-def _refine_one(landscape: Landscape, ends: Bracket, scale: float) -> float:
+def _lone_peak(landscape: Landscape, grid: Array, first: Array, scale: float) -> float | None:
+    """The one maximum of one function; None when there are several."""
+    rises = first > 0.0
+    ends = np.flatnonzero(rises[:-1] > rises[1:])
+    if ends.size + (not rises[0]) != 1:
+        return None
+    if not ends.size:
+        return 0.0
+    i = int(ends[0])
+    here = (float(grid[i]), float(grid[i + 1]), float(first[i]), float(first[i + 1]))
+    return _refine_one(landscape, here, scale)
+
+
+def _refine_one(landscape: Landscape, ends: tuple[float, float, float, float], scale: float) -> float:
     """One zero, by the steps of ``_refine`` on plain numbers: arrays of length one cost ten times as much."""
-    low, high, low_first, high_first = (float(end[0]) for end in ends)
+    low, high, low_first, high_first = ends
     start, stop = scale + low, scale + high
     rise, fall = start * low_first, stop * high_first
     x = min(max(low + start * math.expm1(math.log(stop / start) * (rise / (rise - fall))), low), high)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from dualtrace.pooling.contract import Tau2Method
 
 
+TINY = 1e-300
+"""Keeps 0/0 at 0 where the rows fit exactly."""
+
+
 def estimate(sets: Data, method: Tau2Method, weights: Array | None = None) -> Array:
     """τ² by the method named, (n,); 0 for equal and fixed effects (``EE``, ``FE``).
 
@@ -60,43 +64,50 @@ def generalised_q(sets: Data, tau2: Array) -> Array:
 def solve_q(sets: Data, target: Array) -> Array:
     """Solution τ² >= 0 of Q(τ²) = target, 0 where Q(0) is already below it, (n,).
 
-    Q is a sum of terms c/(λ + τ²), so 1/Q is increasing and concave: Newton's method for 1/Q started below the
-    solution climbs to it without overshooting. It starts at RSS/target - v_max or 0, whichever is larger, with RSS
-    the unweighted residual sum of squares: Q(τ²) >= RSS/(v_max + τ²). With target k - p the solution is the
-    estimator of Paule and Mandel, with the median of χ² with k - p degrees of freedom the median-unbiased one.
+    Q is a sum of terms c/(λ + τ²), so 1/Q is increasing and concave, and nearly straight: Newton's method for 1/Q,
+    kept at 0 or above, lands below the solution after at most one step and climbs to it without overshooting. It
+    starts at RSS/target - v̄, RSS unweighted, where the solution would be if all variances were their mean v̄. With target k - p the
+    solution is the estimator of Paule and Mandel, with the median of χ² with k - p degrees of freedom the
+    median-unbiased one.
 
     Sources: Paule & Mandel 1982, doi:10.6028/jres.087.022; DerSimonian & Kacker 2007,
     doi:10.1016/j.cct.2006.04.004.
     """
-    largest = (sets.v * sets.use).max(axis=-1)
-    spread = wls(sets._replace(v=np.ones_like(sets.v)), np.zeros(len(largest))).rss
-    start = np.maximum(spread / target * (1.0 - 1e-12) - largest, 0.0)
+    sets, rss = _centred(sets)
+    start = np.maximum(rss / target - np.einsum("nk,nk->n", sets.v, sets.use) / sets.k, 0.0)
     whole = columns(sets)
-    found = np.empty(len(largest))
-    for first, last in pieces(len(largest), sets.y.shape[1]):
+    found = np.empty(len(target))
+    for first, last in pieces(len(target), sets.y.shape[1]):
         found[first:last] = _climb_q(whole.part(first, last), target[first:last], start[first:last])
     return found
 
 
 def _climb_q(sets: Columns, target: Array, tau2: Array) -> Array:
-    """Newton's method for 1/Q from below."""
+    """Newton's method for 1/Q."""
     found = tau2.copy()
     left: Ints = np.arange(tau2.size)
     lowest = sets.v.min(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        while left.size:
-            q, fall = falling_q(sets, tau2)
-            excess = q / target - 1.0
-            step = np.where(excess > 0.0, q * excess / fall, 0.0)
-            tau2 = tau2 + step
-            found[left] = tau2
-            going = step > SETTLED * (tau2 + lowest)
-            count = np.count_nonzero(going)
-            if count < SPARSE * going.size:
-                kept = np.flatnonzero(going)
-                left, sets, tau2, target = left[kept], sets.pick(kept), tau2[kept], target[kept]
-                lowest = lowest[kept]
+    while left.size:
+        q, fall = falling_q(sets, tau2)
+        new = np.maximum(tau2 + q * (q / target - 1.0) / (fall + TINY), 0.0)
+        going = np.abs(new - tau2) > SETTLED * (new + lowest)
+        tau2 = new
+        found[left] = tau2
+        count = np.count_nonzero(going)
+        if count < SPARSE * going.size:
+            kept = np.flatnonzero(going)
+            left, sets, tau2, target = left[kept], sets.pick(kept), tau2[kept], target[kept]
+            lowest = lowest[kept]
     return found
+
+
+def _centred(sets: Data) -> tuple[Data, Array]:
+    """Data sets less a fit of the design, and sums of squares of what remains, (n,).
+
+    The fit is least squares where every row counts, and near it otherwise; it shifts nothing.
+    """
+    rest = sets.y - (sets.y @ sets.basis) @ sets.basis.T
+    return sets._replace(y=rest), np.einsum("nk,nk,nk->n", sets.use, rest, rest)
 
 
 @final
@@ -126,23 +137,24 @@ class Profile:
         """Heights without the terms that do not depend on τ², (n,)."""
         s = self.sets
         use = np.broadcast_to(s.use, s.y.shape)
-        rows = Data(s.y.T, s.v.T, use.T, s.basis.T, s.sums[1:].T)
+        rows = Data(s.y.T, s.v.T, use.T, s.basis.T, s.sums[1:].T, use.sum(axis=0))
         return slope(rows, tau2, restricted=self.restricted).value
 
 
 def maximum_likelihood(sets: Data, *, restricted: bool) -> Array:
     """τ² at the global maximum of the (restricted) likelihood, (n,).
 
-    No stationary point lies above U: y'PPy <= RSS/(τ² + v_min)² with RSS the unweighted residual sum of
-    squares, and the trace in the score is at least m/(τ² + v_max), m = k - p (REML) or k (ML), so the score is
+    No stationary point lies above U: y'PPy <= RSS/(τ² + v_min)² with RSS the unweighted sum of squares around any
+    fit, and the trace in the score is at least m/(τ² + v_max), m = k - p (REML) or k (ML), so the score is
     negative once t = τ² + v_min exceeds (D + √(D² + 4 D (v_max - v_min)))/2 with D = RSS/m.
     """
-    lowest = np.where(sets.use > 0.0, sets.v, np.inf).min(axis=-1)
-    spread = np.where(sets.use > 0.0, sets.v, 0.0).max(axis=-1) - lowest
-    plain = wls(sets._replace(v=np.ones_like(sets.v)), np.zeros(sets.y.shape[0]))
-    d = plain.rss / (sets.k - sets.p if restricted else sets.k)
+    counted = sets.use > 0.0
+    lowest = np.where(counted, sets.v, np.inf).min(axis=-1)
+    spread = np.where(counted, sets.v, 0.0).max(axis=-1) - lowest
+    sets, rss = _centred(sets)
+    d = rss / (sets.k - sets.p if restricted else sets.k)
     bound = 0.5 * (d + np.sqrt(d * d + 4.0 * d * spread)) - lowest
-    whole = columns(sets._replace(y=plain.resid))
+    whole = columns(sets)
     found = np.empty(len(lowest))
     for start, stop in pieces(len(lowest), sets.y.shape[1]):
         profile = Profile(whole.part(start, stop), restricted)
@@ -185,6 +197,9 @@ def q_profile(sets: Data, level: float) -> tuple[Array, Array]:
     df = sets.k - sets.p
     n, tail = df.size, 0.5 * (1.0 - level)
     targets = np.concatenate([special.chdtri(df, tail), special.chdtri(df, 1.0 - tail)])
+    if n == 1 and df[0] > 0.0:
+        low, high = solve_q(sets.pick(np.zeros(2, dtype=np.intp)), targets)
+        return low[None], high[None]
     defined = np.flatnonzero(np.tile(df > 0.0, 2))
     ends = np.full(2 * n, np.nan)
     ends[defined] = solve_q(sets.pick(defined % n), targets[defined])
