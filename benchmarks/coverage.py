@@ -115,7 +115,7 @@ def page(n: int, seed: int) -> str:
 READING = (
     "What the table says:",
     "",
-    "- Wald z intervals of the mean are too short when there is heterogeneity and few trials, whatever the estimator.",
+    "- Wald z intervals of the mean are too short when trials are few and differ, whatever the estimator.",
     "- Knapp-Hartung intervals cover 93 to 96 % everywhere; the estimator of τ² makes next to no difference.",
     "- The ad hoc floor changes nothing where there is much heterogeneity; with few trials and none its intervals,",
     "  like those of Wald's t, cover nearly 100 %: they are far longer than needed.",

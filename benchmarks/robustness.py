@@ -62,7 +62,8 @@ out <- list(
   permutation = cpu(function() permutest(rma(y[, 1], v[, 1]), iter = 200, progbar = FALSE)) * 5,
   influence = cpu(function() influence(rma(by, bv)), 3), leave_out = cpu(function() leave1out(rma(by, bv)), 3),
   scale = cpu(function() try(rma(y[, 3], v[, 3], scale = ~ x), silent = TRUE), 5),
-  gosh = cpu(function() { s <- rep(1:13, 20); for (i in 1:200) rma(by[1:(3 + i %%%% 11)], bv[1:(3 + i %%%% 11)], control = ct) }) * 8191 / 200,
+  gosh = cpu(function() for (i in 1:200) {
+    rows <- 1:(3 + i %%%% 11); rma(by[rows], bv[rows], control = ct) }) * 8191 / 200,
   gosh_dl = cpu(function() gosh(rma(by, bv, method = "DL"), progbar = FALSE)))
 cat(jsonlite::toJSON(out, auto_unbox = TRUE, digits = 10))
 """
@@ -134,11 +135,12 @@ def ours(runs: int) -> dict[str, float]:
 
 def metafor() -> dict[str, float]:
     """CPU seconds of metafor, or nothing."""
-    if shutil.which("Rscript") is None:
+    script = shutil.which("Rscript")
+    if script is None:
         print("Rscript is not on the path, so metafor is left out.\n")
         return {}
     code = R_CODE % (", ".join(map(str, BCG_Y)), ", ".join(map(str, BCG_V)))
-    done = subprocess.run(["Rscript", "-e", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([script, "-e", code], capture_output=True, text=True, check=False)
     return _parsed(done, "metafor")
 
 

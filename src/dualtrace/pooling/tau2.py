@@ -66,9 +66,9 @@ def solve_q(sets: Data, target: Array) -> Array:
 
     Q is a sum of terms c/(λ + τ²), so 1/Q is increasing and concave, and nearly straight: Newton's method for 1/Q,
     kept at 0 or above, lands below the solution after at most one step and climbs to it without overshooting. It
-    starts at RSS/target - v̄, RSS unweighted, where the solution would be if all variances were their mean v̄. With target k - p the
-    solution is the estimator of Paule and Mandel, with the median of χ² with k - p degrees of freedom the
-    median-unbiased one.
+    starts at RSS/target - v̄, RSS unweighted, where the solution would be if all variances were their mean v̄. With
+    target k - p the solution is the estimator of Paule and Mandel, with the median of χ² with k - p degrees of
+    freedom the median-unbiased one.
 
     Sources: Paule & Mandel 1982, doi:10.6028/jres.087.022; DerSimonian & Kacker 2007,
     doi:10.1016/j.cct.2006.04.004.
