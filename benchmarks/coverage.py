@@ -116,7 +116,7 @@ READING = (
     "What the table says:",
     "",
     "- Wald z intervals of the mean are too short when trials are few and differ, whatever the estimator.",
-    "- Knapp-Hartung intervals cover 93 to 96 % everywhere; the estimator of τ² makes next to no difference.",
+    "- Knapp-Hartung intervals cover about 93 to 96 % throughout; the estimator of τ² makes next to no difference.",
     "- The ad hoc floor changes nothing where there is much heterogeneity; with few trials and none its intervals,",
     "  like those of Wald's t, cover nearly 100 %: they are far longer than needed.",
     "- The Q-profile and the generalised-Q interval of τ² are exact: away from 0 they cover 95 %. At τ² = 0 only the",
