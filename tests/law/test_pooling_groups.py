@@ -107,7 +107,7 @@ def test_law_leaving_out_the_row_a_coefficient_rests_on_has_no_answer() -> None:
     assert np.isnan(found.beta[3]).all()
     assert np.isfinite(found.beta[:3]).all()
     assert found.to_dict()["tau2"][3] is None
-    assert list(found.to_frame().columns[:2]) == ["beta[intercept]", "beta[x]"]
+    assert list(found.to_frame().columns[:3]) == ["k", "beta[intercept]", "beta[x]"]
 
 
 def test_law_leaving_one_of_two_out_leaves_the_other() -> None:

@@ -122,6 +122,23 @@ def require_variances(v: Array, slab: tuple[str, ...]) -> None:
         )
 
 
+def require_weights(weights: Array, slab: tuple[str, ...]) -> None:
+    """Positive finite weights of ordinary size.
+
+    Raises
+    ------
+    FitError
+        Naming the first row whose weight is not.
+    """
+    bad = ~((weights >= 1.0 / BIGGEST) & (weights <= BIGGEST))
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise FitError(
+            f"weights must be positive and finite; given {weights[i]:g} in row {slab[i]}. "
+            "Leave the row out or correct it."
+        )
+
+
 def design(X: Any | None, names: Sequence[str] | None, k: int) -> tuple[Array, tuple[str, ...]]:  # noqa: ANN401
     """Design matrix (k, p) and names of its columns; one intercept when none is given.
 

@@ -17,20 +17,40 @@ if TYPE_CHECKING:
 
     from dualtrace.pooling.likelihood import Array
 
-Tau2Method = Literal["REML", "ML", "DL", "PM", "EE"]
-"""Estimator of τ²; EE is the equal-effects model, τ² = 0."""
+Tau2Method = Literal["REML", "ML", "DL", "PM", "PMM", "EB", "HE", "HS", "HSk", "SJ", "GENQ", "GENQM", "EE", "FE"]
+"""Estimator of τ²; EE and FE estimate none.
 
-TestName = Literal["z", "t", "knha"]
-"""Wald test against the normal or t distribution, or Knapp and Hartung's."""
+EE is the equal-effects model: one true effect, τ² = 0. FE computes the same numbers and means something else by
+them: the average, weighted by precision, of the true effects of these very rows, which may differ.
+"""
+
+TestName = Literal["z", "t", "knha", "adhoc"]
+"""Wald test against the normal or t distribution, Knapp and Hartung's, or theirs never narrower than Wald's t."""
 
 METHOD_NAMES: dict[Tau2Method, str] = {
     "REML": "Random-effects model (REML)",
     "ML": "Random-effects model (maximum likelihood)",
     "DL": "Random-effects model (DerSimonian-Laird)",
     "PM": "Random-effects model (Paule-Mandel)",
+    "PMM": "Random-effects model (median-unbiased Paule-Mandel)",
+    "EB": "Random-effects model (empirical Bayes)",
+    "HE": "Random-effects model (Hedges-Olkin)",
+    "HS": "Random-effects model (Hunter-Schmidt)",
+    "HSk": "Random-effects model (Hunter-Schmidt, corrected for k)",
+    "SJ": "Random-effects model (Sidik-Jonkman)",
+    "GENQ": "Random-effects model (generalised Q)",
+    "GENQM": "Random-effects model (median-unbiased generalised Q)",
     "EE": "Equal-effects model",
+    "FE": "Fixed-effects model (average true effect of these rows)",
 }
-TEST_NAMES: dict[TestName, str] = {"z": "Wald z", "t": "Wald t", "knha": "Knapp-Hartung t"}
+TEST_NAMES: dict[TestName, str] = {
+    "z": "Wald z",
+    "t": "Wald t",
+    "knha": "Knapp-Hartung t",
+    "adhoc": "Knapp-Hartung t, never narrower than Wald",
+}
+HOMOGENEOUS = frozenset({"EE", "FE"})
+"""Methods that estimate no τ²."""
 
 
 def require_choice(name: str, given: str, allowed: Iterable[str]) -> None:
@@ -44,6 +64,19 @@ def require_choice(name: str, given: str, allowed: Iterable[str]) -> None:
     allowed = tuple(allowed)
     if given not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}; given {given!r}.")
+
+
+def require_method(method: str, weights: object) -> None:
+    """Refuse an estimator of τ² that is not there, or one that lacks the weights it is made of.
+
+    Raises
+    ------
+    InputError
+        Naming what was given and what may be given.
+    """
+    require_choice("method", method, get_args(Tau2Method))
+    if method in {"GENQ", "GENQM"} and weights is None:
+        raise InputError(f"method {method} needs weights, one positive number per row; none were given.")
 
 
 def require_level(level: float) -> None:
@@ -95,6 +128,10 @@ class Pooled:
         Log-likelihood; restricted for REML. All constants included.
     k, p, dfs
         Rows, coefficients, residual degrees of freedom k - p.
+    R2
+        Share of heterogeneity the moderators account for, in percent: 100 max(0, 1 - τ²/τ₀²) with τ₀² of the
+        model without them; 100 max(0, 1 - Q_E (k-1)/(Q_T (k-p))) under EE and FE. NaN without moderators or an
+        intercept, and where there is no heterogeneity to account for.
     method, test, level
         Estimator of τ², test, confidence level. For one row the method is EE and the test z.
     slab, weights
@@ -134,6 +171,7 @@ class Pooled:
     level: float
     slab: tuple[str, ...]
     weights: Array
+    R2: float = np.nan
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -162,9 +200,35 @@ class Pooled:
     def _columns(self) -> tuple[Array, ...]:
         return self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub
 
+    @property
+    def parameters(self) -> int:
+        """Coefficients, and τ² where it is estimated."""
+        return self.p + (self.method not in HOMOGENEOUS)
+
+    @property
+    def AIC(self) -> float:  # noqa: N802 (metafor's name)
+        """Akaike's information criterion, -2ℓ + 2·parameters."""
+        return -2.0 * self.ll + 2.0 * self.parameters
+
+    @property
+    def BIC(self) -> float:  # noqa: N802 (metafor's name)
+        """Bayesian information criterion, -2ℓ + parameters·log n; n is k, or k - p under REML."""
+        return -2.0 * self.ll + self.parameters * float(np.log(self._observations))
+
+    @property
+    def AICc(self) -> float:  # noqa: N802 (metafor's name)
+        """Akaike's criterion corrected for few rows; n at least parameters + 2 in the correction."""
+        n = max(self._observations, self.parameters + 2)
+        return -2.0 * self.ll + 2.0 * self.parameters * n / (n - self.parameters - 1)
+
+    @property
+    def _observations(self) -> int:
+        return self.dfs if self.method == "REML" else self.k
+
     def to_dict(self) -> dict[str, Any]:
-        """All fields but ``vb`` under their names, for JSON: lists, numbers, strings, None where undefined."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "vb"}
+        """All fields but ``vb``, and AIC, BIC, AICc, for JSON: lists, numbers, strings, None where undefined."""
+        kept = {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "vb"}
+        return kept | {name: plain(getattr(self, name)) for name in ("AIC", "BIC", "AICc")}
 
     def to_frame(self) -> DataFrame:
         """Coefficients as a table, one row each."""
@@ -191,13 +255,15 @@ class Pooled:
         if self.p > 1:
             law = f"QM({self.QM_df})" if self.test == "z" else f"F({self.QM_df}, {self.dfs})"
             lines.append(f"Moderators: {law} = {number(self.QM)}, p {p_value(self.QMp)}")
+        if np.isfinite(self.R2):
+            lines.append(f"Heterogeneity accounted for: R² = {self.R2:.1f}%")
         if np.isfinite(self.pi_lb):
             lines.append(f"{percent} prediction interval {interval(self.pi_lb, self.pi_ub)}")
         return "\n".join([*lines, *self.notes])
 
     def _heterogeneity(self, percent: str) -> list[str]:
         lines = []
-        if self.method != "EE":
+        if self.method not in HOMOGENEOUS:
             lines.append(
                 f"tau² = {number(self.tau2)} (SE {number(self.se_tau2)}; {percent} CI "
                 f"{interval(self.tau2_ci_lb, self.tau2_ci_ub)}), I² = {self.I2:.1f}%, H² = {self.H2:.2f}"

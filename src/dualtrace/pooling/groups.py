@@ -137,7 +137,7 @@ def subgroups(
     """
     overall = fit(yi, vi, slab=slab, method=method, test=test, level=level)
     y, v = check.column("yi", yi, slab), check.column("vi", vi, slab)
-    code, labels = _code(groups, overall.slab)
+    codes, labels = code(groups, overall.slab)
     separate = tuple(
         fit(
             y[mine],
@@ -147,11 +147,11 @@ def subgroups(
             test=test,
             level=level,
         )
-        for mine in (code == g for g in range(len(labels)))
+        for mine in (codes == g for g in range(len(labels)))
     )
     common, between_common = None, None
     if len(y) > len(labels):
-        indicators = (code[:, None] == np.arange(len(labels))).astype(float)
+        indicators = (codes[:, None] == np.arange(len(labels))).astype(float)
         common = fit(y, v, X=indicators, names=labels, slab=overall.slab, method=method, test=test, level=level)
         between_common = _between_common(common)
     return Subgroups(
@@ -164,7 +164,7 @@ def subgroups(
     )
 
 
-def _code(groups: Sequence[Any], slab: tuple[str, ...]) -> tuple[Ints, tuple[str, ...]]:
+def code(groups: Sequence[Any], slab: tuple[str, ...]) -> tuple[Ints, tuple[str, ...]]:
     """Number of each row's group, and the groups in order of appearance."""
     if len(groups) != len(slab):
         raise FitError(f"groups must name a group for every row; given {len(groups)} for {len(slab)} rows.")

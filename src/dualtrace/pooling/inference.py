@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import special
 
+from dualtrace.pooling import moments
 from dualtrace.pooling import tau2 as variance
+from dualtrace.pooling.contract import HOMOGENEOUS
 from dualtrace.pooling.likelihood import Array, Data, Wls, inverse, loglik, traces, wls
 
 if TYPE_CHECKING:
@@ -48,6 +50,14 @@ class Coefficients(NamedTuple):
     df: Array
 
 
+class Residual(NamedTuple):
+    """Weighted residual sum of squares y'Py, y'Wy and degrees of freedom k - p, (n,) each."""
+
+    rss: Array
+    size: Array
+    df: Array
+
+
 class Omnibus(NamedTuple):
     """Joint test of several coefficients, (n,) each."""
 
@@ -64,7 +74,16 @@ class Answer(NamedTuple):
     weights: Array
 
 
-def answer(sets: Data, T: Array, *, method: Tau2Method, test: TestName, level: float, profile: bool = True) -> Answer:
+def answer(
+    sets: Data,
+    T: Array,
+    *,
+    method: Tau2Method,
+    test: TestName,
+    level: float,
+    profile: bool = True,
+    weights: Array | None = None,
+) -> Answer:
     """Fit every data set.
 
     Parameters
@@ -77,73 +96,120 @@ def answer(sets: Data, T: Array, *, method: Tau2Method, test: TestName, level: f
         As in ``univariate.fit``.
     profile
         Whether to solve for the Q-profile interval; NaN otherwise.
+    weights
+        Weights of the user's for the coefficients, (k,) or (n, k); absent: 1/(v + τ²).
     """
-    offset = sets.y @ sets.basis  # least squares on the basis: shifts nothing, keeps digits
-    centred = sets._replace(y=sets.y - offset @ sets.basis.T)
-    tau2 = np.zeros(sets.y.shape[0])
-    several = np.flatnonzero(sets.k > sets.p)
-    if several.size:
-        tau2[several] = variance.estimate(centred.pick(several), method)
+    centred, offset = centre(sets, method)
+    tau2 = between(centred, method, weights)
     fit = wls(centred, tau2)
-    fit = fit._replace(coef=fit.coef + offset)
-    size = np.einsum("nk,nk->n", fit.weight, sets.y**2)
+    chosen = fit if weights is None else moments.weighted(centred, tau2, weights)
+    optimal = Residual(fit.rss, np.einsum("nk,nk->n", fit.weight, sets.y**2), sets.k - sets.p)
     return Answer(
-        heterogeneity(centred, tau2, method, level=level, profile=profile),
-        coefficients(fit, T, residual_df=sets.k - sets.p, size=size, test=test, level=level),
-        loglik(centred, tau2, restricted=method == "REML"),
-        100.0 * fit.weight / fit.weight.sum(-1, keepdims=True),
+        heterogeneity(centred, tau2, fit, method, level=level, profile=profile, weights=weights),
+        coefficients(chosen.coef + offset, chosen.cov, T, optimal, test=test, level=level),
+        loglik(centred, tau2, restricted=method == "REML", fit=fit._replace(resid=chosen.resid)),
+        100.0 * chosen.weight / chosen.weight.sum(-1, keepdims=True),
     )
 
 
+def centre(sets: Data, method: Tau2Method) -> tuple[Data, Array]:
+    """Data sets less their least squares fit, and its coefficients, (n, p): shifts nothing, keeps digits.
+
+    The estimator of Sidik and Jonkman starts from the spread of the effects as they are, so there nothing is taken
+    off.
+    """
+    if method == "SJ":
+        return sets, np.zeros((len(sets.y), sets.p))
+    offset = sets.y @ sets.basis
+    return sets._replace(y=sets.y - offset @ sets.basis.T), offset
+
+
+def between(sets: Data, method: Tau2Method, weights: Array | None = None) -> Array:
+    """τ² of every data set, 0 for those of one row, (n,)."""
+    several = sets.k > sets.p
+    if several.all():
+        return variance.estimate(sets, method, weights)
+    tau2 = np.zeros(sets.y.shape[0])
+    index = np.flatnonzero(several)
+    if index.size:
+        a = weights if weights is None or weights.ndim == 1 else weights[index]
+        tau2[index] = variance.estimate(sets.pick(index), method, a)
+    return tau2
+
+
 def heterogeneity(
-    sets: Data, tau2: Array, method: Tau2Method, *, level: float, profile: bool = True
+    sets: Data,
+    tau2: Array,
+    fit: Wls,
+    method: Tau2Method,
+    *,
+    level: float,
+    profile: bool = True,
+    weights: Array | None = None,
 ) -> Heterogeneity:
-    """Statistics of heterogeneity given τ².
+    """Statistics of heterogeneity given τ² and least squares at τ².
 
     QE = y'Py at τ² = 0, chi-squared with k - p degrees of freedom when τ² = 0.
     I² = 100 τ²/(τ² + v̄),  H² = 1 + τ²/v̄,  v̄ = (k-p)/tr P the typical sampling variance;
-    equal effects: H² = QE/(k-p),  I² = 100 max(0, 1 - 1/H²).
+    equal and fixed effects: H² = QE/(k-p),  I² = 100 max(0, 1 - 1/H²).
 
     Source: Higgins & Thompson 2002, doi:10.1002/sim.1186.
     """
     df = sets.k - sets.p
     undefined = np.where(df > 0.0, 0.0, np.nan)
-    fit = wls(sets, np.zeros_like(tau2))
-    q = np.where(df > 0.0, fit.rss, 0.0)
+    plain = wls(sets, np.zeros_like(tau2))
+    q = np.where(df > 0.0, plain.rss, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        if method == "EE":
+        if method in HOMOGENEOUS:
             h2 = q / df + undefined
             i2 = 100.0 * np.maximum(0.0, 1.0 - 1.0 / h2)
         else:
-            typical = df / traces(sets, fit)[0] + undefined
+            typical = df / traces(sets, plain)[0] + undefined
             i2, h2 = 100.0 * tau2 / (tau2 + typical), 1.0 + tau2 / typical
-        se = variance.standard_error(sets, tau2, method) + undefined
+        se = variance.standard_error(sets, tau2, fit, method, weights) + undefined
     nothing = np.full(tau2.shape, np.nan)
-    wanted = profile and method != "EE"
+    wanted = profile and method not in HOMOGENEOUS
     low, high = variance.q_profile(sets, level) if wanted else (nothing, nothing)
     q_p = np.where(df > 0.0, special.chdtrc(df, q), 1.0)
     return Heterogeneity(tau2 + undefined, se, low, high, i2, h2, q, q_p)
 
 
 def coefficients(
-    fit: Wls, T: Array, *, residual_df: Array, size: Array, test: TestName, level: float
+    coef: Array, cov: Array, T: Array, residual: Residual, *, test: TestName, level: float
 ) -> Coefficients:
     """Coefficients of the design with covariance, tests and intervals.
 
-    Var(b) = s² (X'WX)⁻¹ with s² = 1 (z, t) or y'Py/(k-p) at the estimated τ² (Knapp-Hartung). Where the rows
-    fit exactly s² would be 0 and say nothing; there the normal test is used instead, as it is for k = 1.
+    Parameters
+    ----------
+    coef, cov
+        Coefficients of the basis and their covariance given τ², (n, p) and (n, p, p).
+    T
+        Matrix from the basis to the design, (p, p).
+    residual
+        Weighted residual sum of squares at the estimated τ².
+    test, level
+        As in ``univariate.fit``.
 
-    Sources: Knapp & Hartung 2003, doi:10.1002/sim.1482.
+    Notes
+    -----
+    Var(b) = s² (X'WX)⁻¹ with s² = 1 (z, t), y'Py/(k-p) at the estimated τ² (Knapp-Hartung), or the larger of the
+    two (adhoc). Where the rows fit exactly Knapp and Hartung's s² would be 0 and say nothing; there the normal
+    test is used instead, as it is for k = 1.
+
+    Sources: Knapp & Hartung 2003, doi:10.1002/sim.1482; Röver, Knapp & Friede 2015,
+    doi:10.1186/s12874-015-0091-1 (adhoc).
     """
-    beta = fit.coef @ T.T
-    vb = T @ fit.cov @ T.T
-    df = np.where(residual_df > 0.0, residual_df, np.inf)
+    beta = coef @ T.T
+    vb = T @ cov @ T.T
+    df = np.where(residual.df > 0.0, residual.df, np.inf)
     if test == "z":
         df = np.full_like(df, np.inf)
     if test == "knha":
-        df = np.where(fit.rss <= ROUNDING * size, np.inf, df)
+        df = np.where(residual.rss <= ROUNDING * residual.size, np.inf, df)
+    if test in {"knha", "adhoc"}:
         scaled = np.isfinite(df)
-        vb = vb * np.where(scaled, fit.rss / np.where(scaled, df, 1.0), 1.0)[:, None, None]
+        s2 = np.where(scaled, residual.rss / np.where(scaled, df, 1.0), 1.0)
+        vb = vb * (np.maximum(s2, 1.0) if test == "adhoc" else s2)[:, None, None]
     se = np.sqrt(np.einsum("npp->np", vb))
     zval = beta / se
     half = special.stdtrit(df, 0.5 * (1.0 + level))[:, None] * se
@@ -162,7 +228,10 @@ def omnibus(fit: Coefficients, tested: Sequence[int]) -> Omnibus:
 def wald(estimate: Array, cov: Array, df: Array) -> Omnibus:
     """Joint test that the m quantities (n, m) with covariance (n, m, m) are 0; normal where df is infinite."""
     m = estimate.shape[-1]
-    q = np.einsum("ni,nij,nj->n", estimate, inverse(cov)[0], estimate)
+    if m == 1:
+        q = estimate[:, 0] ** 2 / cov[:, 0, 0]
+    else:
+        q = np.einsum("ni,nij,nj->n", estimate, inverse(cov)[0], estimate)
     normal = np.isinf(df)
     q = np.where(normal, q, q / m)
     p = np.where(normal, special.chdtrc(m, q), special.fdtrc(m, np.where(normal, 1.0, df), q))

@@ -36,6 +36,8 @@ class Data(NamedTuple):
         Orthonormal basis Q of the design's columns, (k, p).
     squares
         Products of pairs of basis columns, (k, p·p), so that Q'diag(w)Q is one product ``w @ squares``.
+    k
+        Rows that count, (n,).
     """
 
     y: Array
@@ -43,16 +45,11 @@ class Data(NamedTuple):
     use: Array
     basis: Array
     squares: Array
+    k: Array
 
     def pick(self, sets: Ints) -> Data:
         """Data sets by index, with repetition."""
-        return self._replace(y=self.y[sets], v=self.v[sets], use=self.use[sets])
-
-    @property
-    def k(self) -> Array:
-        """Rows that count, (n,)."""
-        count: Array = self.use.sum(axis=-1)
-        return count
+        return self._replace(y=self.y[sets], v=self.v[sets], use=self.use[sets], k=self.k[sets])
 
     @property
     def p(self) -> int:
@@ -92,7 +89,7 @@ def data(y: Array, v: Array, basis: Array, *, use: Array | None = None) -> Data:
         y, v, counted = np.broadcast_arrays(y, v, counted)
     k, p = basis.shape
     squares = (basis[:, :, None] * basis[:, None, :]).reshape(k, p * p)
-    return Data(y, v, counted, basis, squares)
+    return Data(y, v, counted, basis, squares, counted.sum(axis=-1))
 
 
 def gram(weight: Array, sets: Data) -> Array:
@@ -126,19 +123,20 @@ def wls(sets: Data, tau2: Array) -> Wls:
     return Wls(weight, coef, cov, log_det, sets.y - coef @ sets.basis.T)
 
 
-def loglik(sets: Data, tau2: Array, *, restricted: bool) -> Array:
+def loglik(sets: Data, tau2: Array, *, restricted: bool, fit: Wls | None = None) -> Array:
     """Log-likelihood, or restricted log-likelihood, with all constants, (n,).
 
     ℓ  = -½ [k log 2π + Σ log(v_i + τ²) + y'Py]
     ℓᴿ = -½ [(k-p) log 2π - log|X'X| + Σ log(v_i + τ²) + log|X'WX| + y'Py]
 
     with W = diag(1/(v_i + τ²)) and P = W - WX(X'WX)⁻¹X'W. The two determinants change by the same factor when
-    the basis of the design changes, so ℓᴿ does not depend on the basis.
+    the basis of the design changes, so ℓᴿ does not depend on the basis. ``fit`` is the least squares fit at τ²,
+    where it is at hand.
 
     Sources: Harville 1977, doi:10.1080/01621459.1977.10480998; Viechtbauer 2005,
     doi:10.3102/10769986030003261.
     """
-    fit = wls(sets, tau2)
+    fit = wls(sets, tau2) if fit is None else fit
     scale = np.einsum("nk,nk->n", sets.use, np.log(sets.v + tau2[:, None]))
     if not restricted:
         total: Array = sets.k * LOG_2PI + scale + fit.rss
@@ -153,7 +151,12 @@ def traces(sets: Data, fit: Wls) -> tuple[Array, Array]:
 
     tr P  = Σw - tr(C S₂),   tr PP = Σw² - 2 tr(C S₃) + tr(C S₂ C S₂),   C = (X'WX)⁻¹,  S_m = X'Wᵐ X.
     """
-    w2 = fit.weight**2
+    w2 = fit.weight * fit.weight
+    if sets.p == 1:
+        c = fit.cov[:, 0, 0]
+        lost = c * (w2 @ sets.squares)[:, 0]
+        second = w2.sum(-1) - 2.0 * c * ((w2 * fit.weight) @ sets.squares)[:, 0] + lost * lost
+        return fit.weight.sum(-1) - lost, second
     cov_s2 = fit.cov @ gram(w2, sets)
     cov_s3 = fit.cov @ gram(w2 * fit.weight, sets)
     trace = fit.weight.sum(-1) - np.einsum("nii->n", cov_s2)

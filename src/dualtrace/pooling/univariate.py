@@ -10,15 +10,18 @@ from scipy import special
 
 from dualtrace.errors import FitError
 from dualtrace.pooling import check
+from dualtrace.pooling import tau2 as variance
 from dualtrace.pooling.contract import (
+    HOMOGENEOUS,
     Pooled,
     Tau2Method,
     TestName,
     freeze,
     require_choice,
     require_level,
+    require_method,
 )
-from dualtrace.pooling.inference import Answer, answer, omnibus
+from dualtrace.pooling.inference import Answer, Heterogeneity, answer, omnibus
 from dualtrace.pooling.likelihood import data
 
 if TYPE_CHECKING:
@@ -84,7 +87,26 @@ def problem(
     check.require_variances(v, rows)
     matrix, columns = check.design(X, names, k)
     check.require_more_rows(k, matrix.shape[1])
+    if X is None:
+        root = np.full((1, 1), k**-0.5)
+        return Problem(y, v, matrix, columns, rows, matrix * root, root)
     return Problem(y, v, matrix, columns, rows, *check.basis(matrix, columns))
+
+
+def row_weights(weights: Any | None, given: Problem) -> Array | None:  # noqa: ANN401
+    """Positive weights, one per row, or None.
+
+    Raises
+    ------
+    FitError
+        Naming the first row whose weight is not a positive number.
+    """
+    if weights is None:
+        return None
+    a = check.column("weights", weights, given.slab)
+    check.require_same_length({"yi": given.y, "weights": a})
+    check.require_weights(a, given.slab)
+    return a
 
 
 def fit(
@@ -94,6 +116,7 @@ def fit(
     X: Any | None = None,  # noqa: ANN401
     names: Sequence[str] | None = None,
     slab: Sequence[Any] | None = None,
+    weights: Any | None = None,  # noqa: ANN401
     method: Tau2Method = "REML",
     test: TestName = "z",
     level: float = 0.95,
@@ -112,10 +135,14 @@ def fit(
         Names of the columns of X.
     slab
         Labels of the rows.
+    weights
+        Positive weights of the rows in the estimate of the coefficients, in place of 1/(v + τ²); under GENQ and
+        GENQM, which need them, also in the quadratic form behind τ².
     method
-        Estimator of τ²: REML, ML, DL, PM, or EE for equal effects (τ² = 0).
+        Estimator of τ²: REML, ML; PM (Paule-Mandel, the same as EB), PMM (its median-unbiased form); the moment
+        estimators DL, HE, HS, HSk, SJ, GENQ, GENQM; EE for equal or FE for fixed effects (none estimated).
     test
-        ``z`` or ``t`` (Wald), ``knha`` (Knapp-Hartung).
+        ``z`` or ``t`` (Wald), ``knha`` (Knapp-Hartung), ``adhoc`` (Knapp-Hartung, never narrower than Wald's t).
     level
         Confidence level.
 
@@ -131,17 +158,20 @@ def fit(
     >>> print(round(float(fit([0.2, 0.5, 0.3], [0.04, 0.06, 0.05]).beta[0]), 3))
     0.314
     """
-    require_choice("method", method, get_args(Tau2Method))
+    require_method(method, weights)
     require_choice("test", test, get_args(TestName))
     require_level(level)
     given = problem(yi, vi, X=X, names=names, slab=slab)
+    a = row_weights(weights, given)
     if len(given.y) == 1:
         method = "EE"
-    sets = data(given.y, given.v, given.basis)
-    return _label(answer(sets, given.T, method=method, test=test, level=level), given, method, test, level)
+    found = answer(data(given.y, given.v, given.basis), given.T, method=method, test=test, level=level, weights=a)
+    return _label(found, given, method, test, level, a)
 
 
-def _label(found: Answer, given: Problem, method: Tau2Method, test: TestName, level: float) -> Pooled:
+def _label(
+    found: Answer, given: Problem, method: Tau2Method, test: TestName, level: float, weights: Array | None
+) -> Pooled:
     """Attach names and rows to the answer for one data set."""
     h, c = found.heterogeneity, found.coefficients
     k, p = given.X.shape
@@ -151,13 +181,7 @@ def _label(found: Answer, given: Problem, method: Tau2Method, test: TestName, le
     low, high = _prediction_interval(found, given, method, level)
     return Pooled(
         names=given.names,
-        beta=c.beta[0],
-        se=c.se[0],
-        zval=c.zval[0],
-        pval=c.pval[0],
-        ci_lb=c.ci_lb[0],
-        ci_ub=c.ci_ub[0],
-        vb=c.vb[0],
+        **{name: getattr(c, name)[0] for name in ("beta", "se", "zval", "pval", "ci_lb", "ci_ub", "vb")},
         tau2=float(h.tau2[0]),
         se_tau2=float(h.se_tau2[0]),
         tau2_ci_lb=float(h.ci_lb[0]),
@@ -181,14 +205,29 @@ def _label(found: Answer, given: Problem, method: Tau2Method, test: TestName, le
         level=level,
         slab=given.slab,
         weights=found.weights[0],
+        R2=_accounted(h, given, method, weights),
         notes=notes,
     )
+
+
+def _accounted(h: Heterogeneity, given: Problem, method: Tau2Method, weights: Array | None) -> float:
+    """R² in percent; NaN without moderators or an intercept, and where there is nothing to account for."""
+    k, p = given.X.shape
+    if p == 1 or given.intercept is None:
+        return np.nan
+    alone = data(given.y - given.y.mean(), given.v, np.full((k, 1), k**-0.5))
+    if method in HOMOGENEOUS:
+        before = float(variance.generalised_q(alone, np.zeros(1))[0]) / (k - 1)
+        after = float(h.QE[0]) / (k - p)
+    else:
+        before, after = float(variance.estimate(alone, method, weights)[0]), float(h.tau2[0])
+    return 100.0 * max(0.0, 1.0 - after / before) if before > 0.0 else np.nan
 
 
 def _prediction_interval(found: Answer, given: Problem, method: Tau2Method, level: float) -> tuple[float, float]:
     """Interval for the true effect of a new row; undefined for regressions and equal effects."""
     h, c = found.heterogeneity, found.coefficients
-    if given.X.shape[1] > 1 or given.intercept != 0 or method == "EE":
+    if given.X.shape[1] > 1 or given.intercept != 0 or method in HOMOGENEOUS:
         return np.nan, np.nan
     half = _quantile(float(c.df[0]), level) * np.sqrt(c.vb[0, 0, 0] + h.tau2[0])
     return float(c.beta[0, 0] - half), float(c.beta[0, 0] + half)
@@ -261,6 +300,6 @@ def predict(pooled: Pooled, rows: Any) -> Prediction:  # noqa: ANN401
         )
     pred, variance = x @ pooled.beta, np.einsum("mp,pq,mq->m", x, pooled.vb, x)
     critical = _quantile(np.inf if pooled.test == "z" else pooled.dfs, pooled.level)
-    tau2 = np.nan if pooled.method == "EE" else pooled.tau2
+    tau2 = np.nan if pooled.method in HOMOGENEOUS else pooled.tau2
     half, wide = critical * np.sqrt(variance), critical * np.sqrt(variance + tau2)
     return Prediction(pred, np.sqrt(variance), pred - half, pred + half, pred - wide, pred + wide)
