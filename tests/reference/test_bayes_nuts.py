@@ -71,7 +71,7 @@ def test_reference_sampling_recovers_every_level_of_the_general_model() -> None:
         t_df=4.0,
         chains=2,
         warmup=400,
-        draws=600,
+        draws=900,
         target_accept=0.9,
         seed=5,
     )
