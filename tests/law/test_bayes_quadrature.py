@@ -105,7 +105,7 @@ def test_law_quantile_inverts_the_distribution_function(prior: TauPrior) -> None
     y, v = rows(3, 6)
     for found in (fit(y, v, tau_prior=prior), mixed(MeanPrior(), prior)):
         for part in (found.mu, found.tau, found.theta):
-            for p in (0.001, 0.2, 0.5, 0.975):
+            for p in (0.001, 0.5, 0.975):
                 x = part.quantile(p)
                 assert part.cdf(x) == pytest.approx(p, abs=1e-11)
                 step = 1e-4 * (x if part is found.tau else 0.1)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 NARROW = 0.02
 """Width of an interval (times its distance from 0, where that exceeds 1) below which its probability is a series."""
 
+ROUGH = 1e-3
+"""How well the mode is found, in standard deviations of a row: it only places the support."""
+
 PANELS = (2, 4, 8, 16, 32, 64)
 
 
@@ -117,7 +120,8 @@ class Joint(NamedTuple):
         ends = ends[np.isfinite(ends)]
         low, high = ends.min() - 10.0 * sd, ends.max() + 10.0 * sd
         step = 1e-5 * sd
-        for _ in range(30):  # the slope of a concave function changes sign once
+        halvings = int(np.log2(((high - low) / sd).max() / ROUGH)) + 1
+        for _ in range(halvings):  # the slope of a concave function changes sign once
             mode = 0.5 * (low + high)
             pair = self.log_height(log_tau, np.stack([mode - step, mode + step], axis=-1))
             rising = pair[:, 1] > pair[:, 0]
@@ -137,7 +141,7 @@ class Joint(NamedTuple):
         near, far = np.zeros(mode.shape), np.abs(unit)
         while (still := above(far)).any():
             far = np.where(still, 2.0 * far, far)
-        for _ in range(12):
+        for _ in range(8):
             middle = 0.5 * (near + far)
             inside = above(middle)
             near, far = np.where(inside, middle, near), np.where(inside, far, middle)

@@ -199,9 +199,12 @@ def invert(
         low, high = (low, x) if excess > 0.0 else (x, high)
         slope = density(x)
         target = x - excess / slope if slope > 0.0 else np.inf
-        if not low < target < high:
+        newton = low < target < high
+        if not newton:
             target = 0.5 * (low + high)
-        if abs(target - x) <= 1e-14 * (abs(x) + width):
+        step = abs(target - x)
+        # Newton's next error is of the order of this step's square
+        if step <= (1e-8 if newton else 1e-14) * (width + 1e-6 * abs(x)):
             return float(target)
         x = target
     return float(x)

@@ -97,7 +97,7 @@ def fit(
     --------
     >>> answer = fit([0.2, 0.5, 0.3], [0.04, 0.06, 0.05], tau_prior=half_normal(0.5))
     >>> print(round(answer.mu_summary.mean, 3))
-    0.322
+    0.321
     """
     require_level(level)
     tau_prior = half_normal(0.5) if tau_prior is None else tau_prior
