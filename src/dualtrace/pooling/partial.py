@@ -127,7 +127,7 @@ def fit(
     0.335
     """
     require_level(level)
-    return _fit(_rows(yi, vi, lo=lo, hi=hi, X=X, names=names, slab=slab), level)
+    return _fit(checked_rows(yi, vi, lo=lo, hi=hi, X=X, names=names, slab=slab), level)
 
 
 def maximum(yi: Any, vi: Any, *, lo: Any | None = None, hi: Any | None = None, X: Any | None = None) -> float:  # noqa: ANN401
@@ -154,7 +154,7 @@ def compare(
     Parameters and errors as in ``fit``; exact rows that determine no answer are a result, not an error.
     """
     require_level(level)
-    rows = _rows(yi, vi, lo=lo, hi=hi, X=X, names=names, slab=slab)
+    rows = checked_rows(yi, vi, lo=lo, hi=hi, X=X, names=names, slab=slab)
     everything = _fit(rows, level)
     if not rows.exact.any():
         return Comparison(exact=None, everything=everything, reason="there is no exact effect.")
@@ -164,7 +164,7 @@ def compare(
         return Comparison(exact=None, everything=everything, reason=str(error))
 
 
-def _rows(
+def checked_rows(
     yi: Any,  # noqa: ANN401
     vi: Any,  # noqa: ANN401
     *,
