@@ -249,7 +249,7 @@ def test_law_the_answer_prints_its_priors_and_its_numbers() -> None:
     found = mixed(MeanPrior(0.0, 1.0), half_normal(0.5))
     text = str(found)
     assert "Priors: mean effect normal(0, 1²); tau half-normal(0.5)" in text
-    assert "k = 6: 3 exact, 2 interval, 1 direction" in text
+    assert "k = 6: 3 exact, 2 interval, 1 one-sided" in text
     stored = found.to_dict()
     assert stored["mu"]["median"] == found.mu_summary.median
     assert stored["priors"] == {"mu": "normal(0, 1²)", "tau": "half-normal(0.5)"}

@@ -132,7 +132,7 @@ def fit(
 
 def maximum(yi: Any, vi: Any, *, lo: Any | None = None, hi: Any | None = None, X: Any | None = None) -> float:  # noqa: ANN401
     """Return the maximised log-likelihood alone, for likelihood-ratio tests; arguments as in :func:`fit`."""
-    rows = _rows(yi, vi, lo=lo, hi=hi, X=X, names=None, slab=None)
+    rows = checked_rows(yi, vi, lo=lo, hi=hi, X=X, names=None, slab=None)
     _require_maximum(rows)
     scale = np.abs(rows.X).max(axis=0)
     return float(peak(coarse(rows.y, rows.lo, rows.hi, rows.v, rows.X / scale)).ll[0])
