@@ -21,7 +21,7 @@ import numpy as np
 
 from dualtrace.pooling import bayesian
 from dualtrace.pooling.bayesian import exact, nuts
-from dualtrace.pooling.participant import one_stage
+from dualtrace.pooling.participants.fit import one_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualtrace.pooling.gosh import gosh
 from dualtrace.pooling.inference import answer
-from dualtrace.pooling.influence import influence
 from dualtrace.pooling.likelihood import data, wls
 from dualtrace.pooling.location_scale import fit_location_scale
-from dualtrace.pooling.permutation import permutation_test
-from dualtrace.pooling.robustness import leave_one_out
+from dualtrace.pooling.robustness.gosh import gosh
+from dualtrace.pooling.robustness.influence import influence
+from dualtrace.pooling.robustness.leave_out import leave_one_out
+from dualtrace.pooling.robustness.permutation import permutation_test
 from dualtrace.pooling.tau2 import maximum_likelihood
 from dualtrace.pooling.univariate import fit
 

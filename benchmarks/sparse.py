@@ -20,9 +20,9 @@ import numpy as np
 
 from dualtrace.effects.binary import TwoByTwo
 from dualtrace.effects.measures import effect_sizes
-from dualtrace.pooling import strata
-from dualtrace.pooling.glmm import glmm
-from dualtrace.pooling.sparse import mantel_haenszel, peto
+from dualtrace.pooling.sparse import strata
+from dualtrace.pooling.sparse.common import mantel_haenszel, peto
+from dualtrace.pooling.sparse.glmm import glmm
 
 if TYPE_CHECKING:
     from collections.abc import Callable

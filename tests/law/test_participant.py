@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from dualtrace.errors import FitError, InputError
-from dualtrace.pooling import mixed_linear, mixed_logistic
 from dualtrace.pooling.likelihood import Array
-from dualtrace.pooling.participant import one_stage, two_stage
+from dualtrace.pooling.participants import linear as mixed_linear
+from dualtrace.pooling.participants import logistic as mixed_logistic
+from dualtrace.pooling.participants.fit import one_stage, two_stage
 from dualtrace.pooling.univariate import fit
 
 

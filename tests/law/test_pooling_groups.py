@@ -8,7 +8,7 @@ from scipy import special
 
 from dualtrace.errors import FitError
 from dualtrace.pooling.groups import subgroups
-from dualtrace.pooling.robustness import leave_one_out
+from dualtrace.pooling.robustness.leave_out import leave_one_out
 from dualtrace.pooling.univariate import fit
 
 RNG = np.random.default_rng(21)

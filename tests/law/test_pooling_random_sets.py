@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from dualtrace.pooling.contract import HOMOGENEOUS, Tau2Method, TestName
-from dualtrace.pooling.influence import influence
 from dualtrace.pooling.likelihood import Array, data, slope
 from dualtrace.pooling.location_scale import fit_location_scale
+from dualtrace.pooling.robustness.influence import influence
 from dualtrace.pooling.tau2_interval import tau2_interval
 from dualtrace.pooling.univariate import fit
 

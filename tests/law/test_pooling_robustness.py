@@ -8,14 +8,14 @@ from scipy import special
 
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling import quadform
-from dualtrace.pooling.decomposition import decompose
-from dualtrace.pooling.drapery import drapery
-from dualtrace.pooling.gosh import gosh
-from dualtrace.pooling.influence import baujat, influence
 from dualtrace.pooling.likelihood import Array, data
 from dualtrace.pooling.moments import form
-from dualtrace.pooling.permutation import deal, permutation_test
-from dualtrace.pooling.robustness import cumulative, leave_one_out
+from dualtrace.pooling.robustness.decomposition import decompose
+from dualtrace.pooling.robustness.drapery import drapery
+from dualtrace.pooling.robustness.gosh import gosh
+from dualtrace.pooling.robustness.influence import baujat, influence
+from dualtrace.pooling.robustness.leave_out import cumulative, leave_one_out
+from dualtrace.pooling.robustness.permutation import deal, permutation_test
 from dualtrace.pooling.tau2_interval import tau2_interval
 from dualtrace.pooling.univariate import fit
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from dualtrace.errors import DualtraceError, FitError, InputError
-from dualtrace.pooling import mixed
-from dualtrace.pooling.betabinomial import Groups, beta_binomial
-from dualtrace.pooling.betabinomial import evaluate as beta_evaluate
-from dualtrace.pooling.families import Binomial, Family, Poisson, hypergeometric
-from dualtrace.pooling.glmm import build, counts, glmm
 from dualtrace.pooling.likelihood import Array
-from dualtrace.pooling.quadrature import Effects, marginal
-from dualtrace.pooling.sparse import mantel_haenszel
+from dualtrace.pooling.sparse import mixed
+from dualtrace.pooling.sparse.betabinomial import Groups, beta_binomial
+from dualtrace.pooling.sparse.betabinomial import evaluate as beta_evaluate
+from dualtrace.pooling.sparse.common import mantel_haenszel
+from dualtrace.pooling.sparse.families import Binomial, Family, Poisson, hypergeometric
+from dualtrace.pooling.sparse.glmm import build, counts, glmm
+from dualtrace.pooling.sparse.quadrature import Effects, marginal
 from dualtrace.pooling.univariate import fit
 
 NIELWEISE = {  # catheter infections, events among patients; some arms have none

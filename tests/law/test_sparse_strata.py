@@ -7,9 +7,9 @@ import pytest
 
 from dualtrace.effects.binary import TwoByTwo
 from dualtrace.errors import FitError, InputError
-from dualtrace.pooling import strata
 from dualtrace.pooling.likelihood import Array
-from dualtrace.pooling.sparse import mantel_haenszel, peto
+from dualtrace.pooling.sparse import strata
+from dualtrace.pooling.sparse.common import mantel_haenszel, peto
 
 TABLE_MEASURES = ("OR", "RR", "RD")
 

@@ -6,7 +6,7 @@
 import numpy as np
 
 from dualtrace.pooling.likelihood import Array, Ints
-from dualtrace.pooling.participant import one_stage
+from dualtrace.pooling.participants.fit import one_stage
 
 EFFECT, TAU, WITHIN, ACROSS = 0.5, 0.4, 0.3, -0.6
 

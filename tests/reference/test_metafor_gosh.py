@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 from stored_robustness import SETS, STORED, assert_close
 
-from dualtrace.pooling.gosh import gosh
 from dualtrace.pooling.likelihood import Ints
+from dualtrace.pooling.robustness.gosh import gosh
 
 
 def by_subset(rows: npt.NDArray[Any]) -> Ints:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from stored_robustness import SETS, STORED, assert_close
 
-from dualtrace.pooling.influence import baujat, influence
-from dualtrace.pooling.robustness import cumulative
+from dualtrace.pooling.robustness.influence import baujat, influence
+from dualtrace.pooling.robustness.leave_out import cumulative
 
 CASES = [pytest.param(c, id=f"{c['set']}-{c['test']}") for c in STORED["influence"]]
 NAMES = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stored_robustness import SETS, STORED, assert_close
 
-from dualtrace.pooling.permutation import permutation_test
+from dualtrace.pooling.robustness.permutation import permutation_test
 
 
 @pytest.mark.parametrize("stored", STORED["permutation"], ids=lambda c: f"{c['set']}-{c['method']}")

@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
-from dualtrace.pooling import mixed
-from dualtrace.pooling.betabinomial import Groups, beta_binomial, evaluate
-from dualtrace.pooling.glmm import build_two, counts, glmm
-from dualtrace.pooling.sparse import mantel_haenszel, peto
-from dualtrace.pooling.sparse_contract import CommonEffect, MixedPooled
+from dualtrace.pooling.sparse import mixed
+from dualtrace.pooling.sparse.betabinomial import Groups, beta_binomial, evaluate
+from dualtrace.pooling.sparse.common import mantel_haenszel, peto
+from dualtrace.pooling.sparse.contract import CommonEffect, MixedPooled
+from dualtrace.pooling.sparse.glmm import build_two, counts, glmm
 
 STORED = json.loads((Path(__file__).parent / "metafor" / "sparse.json").read_text(encoding="utf-8"))
 SETS: dict[str, Any] = STORED["sets"]

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from dualtrace.pooling.contract import Pooled, Tau2Method, TestName
-from dualtrace.pooling.robustness import leave_one_out
+from dualtrace.pooling.robustness.leave_out import leave_one_out
 from dualtrace.pooling.univariate import fit, predict
 
 STORED = json.loads((Path(__file__).parent / "metafor" / "univariate.json").read_text(encoding="utf-8"))

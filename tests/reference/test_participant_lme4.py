@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from dualtrace.pooling import mixed_logistic
-from dualtrace.pooling.participant import one_stage
+from dualtrace.pooling.participants import logistic as mixed_logistic
+from dualtrace.pooling.participants.fit import one_stage
 
 STORED = json.loads((Path(__file__).parent / "lme4" / "participant.json").read_text(encoding="utf-8"))
 MAIN = ("treatment", "interaction_within", "interaction_across")

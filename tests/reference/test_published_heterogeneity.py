@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from dualtrace.pooling.contract import Tau2Method, TestName
-from dualtrace.pooling.permutation import permutation_test
+from dualtrace.pooling.robustness.permutation import permutation_test
 from dualtrace.pooling.tau2_interval import tau2_interval
 from dualtrace.pooling.univariate import fit, predict
 

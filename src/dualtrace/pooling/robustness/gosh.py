@@ -16,7 +16,7 @@ from dualtrace.errors import InputError
 from dualtrace.pooling.contract import HOMOGENEOUS, Tau2Method, freeze
 from dualtrace.pooling.inference import between, centre
 from dualtrace.pooling.likelihood import Array, Data, Flags, Ints, data, traces, wls
-from dualtrace.pooling.robustness import checked, determined, scatter
+from dualtrace.pooling.robustness.leave_out import checked, determined, scatter
 from dualtrace.pooling.text import interval, number, plain, table
 
 if TYPE_CHECKING:

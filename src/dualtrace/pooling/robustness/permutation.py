@@ -21,7 +21,7 @@ from dualtrace.errors import FitError, InputError
 from dualtrace.pooling.contract import Tau2Method, TestName, freeze
 from dualtrace.pooling.inference import Coefficients, Residual, between, centre, coefficients, omnibus
 from dualtrace.pooling.likelihood import Array, Ints, data, wls
-from dualtrace.pooling.robustness import checked
+from dualtrace.pooling.robustness.leave_out import checked
 from dualtrace.pooling.text import interval, number, p_value, plain, table
 
 if TYPE_CHECKING:

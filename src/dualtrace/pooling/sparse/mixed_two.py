@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dualtrace.errors import FitError
-from dualtrace.pooling import mixed
-from dualtrace.pooling.mixed import Found, Model, Peak, State, climb, origin, polish
+from dualtrace.pooling.sparse import mixed
+from dualtrace.pooling.sparse.mixed import Found, Model, Peak, State, climb, origin, polish
 
 if TYPE_CHECKING:
     from dualtrace.pooling.likelihood import Array

@@ -16,9 +16,11 @@ import numpy as np
 from scipy import special
 
 from dualtrace.errors import FitError
-from dualtrace.pooling import check, mixed_linear, mixed_logistic, univariate
+from dualtrace.pooling import check, univariate
 from dualtrace.pooling.contract import require_choice, require_level
-from dualtrace.pooling.participant_contract import Family, Intercept, OneStage, Residual, TwoStage
+from dualtrace.pooling.participants import linear as mixed_linear
+from dualtrace.pooling.participants import logistic as mixed_logistic
+from dualtrace.pooling.participants.contract import Family, Intercept, OneStage, Residual, TwoStage
 
 if TYPE_CHECKING:
     from dualtrace.pooling.contract import Pooled, Tau2Method, TestName

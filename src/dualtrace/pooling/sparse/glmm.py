@@ -15,21 +15,22 @@ from scipy import special
 from dualtrace.effects.binary import TwoByTwo
 from dualtrace.effects.measures import MEASURES, effect_sizes
 from dualtrace.errors import FitError, InputError
-from dualtrace.pooling import check, mixed
+from dualtrace.pooling import check
 from dualtrace.pooling.contract import require_choice, require_level
-from dualtrace.pooling.families import Binomial, Hypergeometric, Poisson, hypergeometric
 from dualtrace.pooling.likelihood import data, wls
-from dualtrace.pooling.mixed import Found, Model, Peak
-from dualtrace.pooling.mixed_two import random_two
-from dualtrace.pooling.sparse import usable
-from dualtrace.pooling.sparse_contract import MixedPooled, boundary, upper, wald
+from dualtrace.pooling.sparse import mixed
+from dualtrace.pooling.sparse.common import usable
+from dualtrace.pooling.sparse.contract import MixedPooled, boundary, upper, wald
+from dualtrace.pooling.sparse.families import Binomial, Hypergeometric, Poisson, hypergeometric
+from dualtrace.pooling.sparse.mixed import Found, Model, Peak
+from dualtrace.pooling.sparse.mixed_two import random_two
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dualtrace.effects.measures import Columns
-    from dualtrace.pooling.families import Family
     from dualtrace.pooling.likelihood import Array
+    from dualtrace.pooling.sparse.families import Family
 
 GlmmMeasure = Literal["OR", "IRR", "PLO", "IRLN"]
 GlmmModel = Literal["UM.FS", "UM.RS", "CM.EL", "CM.AL"]

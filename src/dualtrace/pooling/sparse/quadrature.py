@@ -20,8 +20,8 @@ import numpy as np
 from scipy.special import roots_hermite
 
 if TYPE_CHECKING:
-    from dualtrace.pooling.families import Family
     from dualtrace.pooling.likelihood import Array
+    from dualtrace.pooling.sparse.families import Family
 
 
 MANY = 100

@@ -18,7 +18,7 @@ from dualtrace.errors import FitError
 from dualtrace.pooling.contract import Tau2Method, TestName, freeze
 from dualtrace.pooling.inference import Answer, answer
 from dualtrace.pooling.likelihood import Array, Data, Flags, data, wls
-from dualtrace.pooling.robustness import checked, determined, scatter
+from dualtrace.pooling.robustness.leave_out import checked, determined, scatter
 from dualtrace.pooling.text import number, plain, table
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dualtrace.errors import FitError
-from dualtrace.pooling.families import Poisson
 from dualtrace.pooling.likelihood import Ints, Slope
-from dualtrace.pooling.quadrature import Effects, Marginal, marginal
 from dualtrace.pooling.search import maximise
+from dualtrace.pooling.sparse.families import Poisson
+from dualtrace.pooling.sparse.quadrature import Effects, Marginal, marginal
 
 if TYPE_CHECKING:
-    from dualtrace.pooling.families import Family
     from dualtrace.pooling.likelihood import Array
+    from dualtrace.pooling.sparse.families import Family
 
 COARSE = 15
 """Nodes per random effect while searching."""

@@ -13,11 +13,11 @@ from scipy import special
 
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling.contract import require_choice, require_level
-from dualtrace.pooling.families import log_choose
 from dualtrace.pooling.likelihood import Slope
 from dualtrace.pooling.search import maximise
-from dualtrace.pooling.sparse import usable
-from dualtrace.pooling.sparse_contract import MixedPooled, boundary, wald
+from dualtrace.pooling.sparse.common import usable
+from dualtrace.pooling.sparse.contract import MixedPooled, boundary, wald
+from dualtrace.pooling.sparse.families import log_choose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

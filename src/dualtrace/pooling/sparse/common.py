@@ -10,9 +10,10 @@ from scipy import special
 from dualtrace.effects.binary import TwoByTwo
 from dualtrace.effects.measures import MEASURES, effect_sizes
 from dualtrace.errors import FitError
-from dualtrace.pooling import check, strata
+from dualtrace.pooling import check
 from dualtrace.pooling.contract import require_choice, require_level
-from dualtrace.pooling.sparse_contract import TITLES, CommonEffect
+from dualtrace.pooling.sparse import strata
+from dualtrace.pooling.sparse.contract import TITLES, CommonEffect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
