@@ -133,7 +133,7 @@ def fit(
 def maximum(yi: Any, vi: Any, *, lo: Any | None = None, hi: Any | None = None, X: Any | None = None) -> float:  # noqa: ANN401
     """Return the maximised log-likelihood alone, for likelihood-ratio tests; arguments as in :func:`fit`."""
     rows = checked_rows(yi, vi, lo=lo, hi=hi, X=X, names=None, slab=None)
-    _require_maximum(rows)
+    require_maximum(rows)
     scale = np.abs(rows.X).max(axis=0)
     return float(peak(coarse(rows.y, rows.lo, rows.hi, rows.v, rows.X / scale)).ll[0])
 
@@ -216,7 +216,7 @@ def _require_row(y: float, lo: float, hi: float, label: str) -> None:
 
 def _fit(rows: Rows, level: float) -> PartialPooled:
     """Fit checked rows."""
-    _require_maximum(rows)
+    require_maximum(rows)
     k, p = rows.X.shape
     scale = np.abs(rows.X).max(axis=0)  # moderators of any unit cost no digits
     sets = coarse(rows.y, rows.lo, rows.hi, rows.v, rows.X / scale)._replace(random=k > 1)
@@ -311,7 +311,7 @@ def _can_spare(rows: Rows, i: int) -> bool:
     return bool(others.anchored.any()) and not _runaway(others).any()
 
 
-def _require_maximum(rows: Rows) -> None:
+def require_maximum(rows: Rows) -> None:
     """Refuse rows whose likelihood rises without end.
 
     Raises
