@@ -8,8 +8,9 @@ from scipy import integrate, stats
 
 from dualtrace.errors import FitError
 from dualtrace.pooling import multilevel, partial
+from dualtrace.pooling.nested_likelihood import Nested, log_likelihood
 from dualtrace.pooling.partial import checked_rows
-from dualtrace.pooling.partial_nested import Nested, fit, log_likelihood
+from dualtrace.pooling.partial_nested import fit
 
 CLUSTER = ("a", "a", "b", "b", "b", "c", "d", "d", "e", "f")
 YI = np.array([0.9, 0.6, -0.1, 0.1, -0.3, 0.5, 0.2, 0.45, 0.8, -0.2])
