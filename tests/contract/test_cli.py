@@ -4,52 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from dualtrace.cli.main import main
+from command_line import ok, refused, run
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class Result(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(*arguments: str) -> Result:
-    """The program as the shell would run it, in this process."""
-    out, err, code = StringIO(), StringIO(), 0
-    before = sys.argv
-    sys.argv = ["dualtrace", *arguments]
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            main()
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    finally:
-        sys.argv = before
-    return Result(code, out.getvalue(), err.getvalue())
-
-
-def ok(*arguments: str) -> str:
-    result = run(*arguments)
-    assert result.returncode == 0, result.stderr
-    assert not result.stderr
-    return result.stdout
-
-
-def refused(*arguments: str) -> str:
-    result = run(*arguments)
-    assert result.returncode == 2, result.stdout
-    assert "Traceback" not in result.stderr
-    return result.stderr
 
 
 TABLE = (
@@ -182,8 +144,8 @@ def test_pool_of_one_disorder_and_a_user_folder(tmp_path: Path, good_record: str
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("pool", "--csv", "{table}"), "--csv needs --yi COLUMN and --vi COLUMN"),
-        (("pool", "--yi", "yi"), "--yi, --vi and --slab name columns of a table"),
+        (("pool", "--csv", "{table}", "--yi", "g"), "has no column 'g' (--yi); it has study, yi, vi, dose, site"),
+        (("pool", "--yi", "yi"), "--yi is about a table; give the table with --csv FILE"),
         (("pool", "--csv", "{table}", "--yi", "y", "--vi", "vi"), "has no column 'y' (--yi); it has study, yi, vi, dose"),
         (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "study"), "line 2, column study: a number is needed; given 'a'"),
         (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "vi", "--moderators", "dosis"), "'dosis', which is not a column"),
