@@ -286,3 +286,13 @@ def test_trials_export_to_metapsy_follows_that_standard() -> None:
     assert not scheeringa["precalc_g"].startswith(
         "-"
     )  # placebo did better, and lower is better: arm 1 minus arm 2 > 0
+
+
+def test_pool_csv_refuses_two_columns_of_one_name_and_names_the_line_of_a_bad_cell(tmp_path: Path) -> None:
+    twins = tmp_path / "twins.csv"
+    twins.write_text("yi,yi,vi\n0.1,0.2,0.3\n0.2,0.3,0.1\n", encoding="utf-8")
+    found = refused("pool", "--csv", str(twins), "--yi", "yi", "--vi", "vi")
+    assert "twins.csv, line 1: every column needs a name of its own; given twice: yi" in found
+    bad = tmp_path / "bad.csv"
+    bad.write_text("yi,vi\n0.1,0.3\n0.2,-0.3\n", encoding="utf-8")
+    assert "given -0.3 in line 3." in refused("pool", "--csv", str(bad), "--yi", "yi", "--vi", "vi")

@@ -43,7 +43,7 @@ def pool_table(
                 f"{path} has no column {column!r} ({option}); it has {', '.join(map(str, frame.columns))}"
             )
     effects, variances = numbers(frame, yi, path), numbers(frame, vi, path)
-    labels = [f"row {i + 2}" for i in range(len(frame))] if slab is None else [str(x) for x in frame[slab]]
+    labels = [f"line {i + 2}" for i in range(len(frame))] if slab is None else [str(x) for x in frame[slab]]
     if formula is None:
         return univariate.fit(effects, variances, slab=labels, method=method, test=test, level=level)
     from dualtrace.pooling.formula import design
@@ -67,6 +67,8 @@ def read_table(path: Path) -> DataFrame:
     from pandas.errors import EmptyDataError, ParserError
 
     try:
+        header = read_csv(path, encoding="utf-8", header=None, nrows=1, dtype=str)
+        _refuse_twins([str(cell) for cell in header.iloc[0]], path)
         return read_csv(path, encoding="utf-8")
     except UnicodeDecodeError as error:
         raise TableError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
@@ -76,6 +78,16 @@ def read_table(path: Path) -> DataFrame:
         raise TableError(f"{path} is not a CSV table ({str(error).strip()})") from None
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def _refuse_twins(columns: list[str], path: Path) -> None:
+    """Two columns of one name: which was meant cannot be known."""
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise TableError(
+            f"{path}, line 1: every column needs a name of its own; given twice: {', '.join(twice)}. "
+            "Rename or remove one."
+        )
 
 
 def numbers(frame: DataFrame, column: str, path: Path) -> list[float]:
