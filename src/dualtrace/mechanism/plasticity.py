@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import erf
 
-from dualtrace.mechanism.numerics import compiled
+from dualtrace.mechanism.arrays import compiled
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
