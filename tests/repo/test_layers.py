@@ -12,10 +12,11 @@ SOURCE = ROOT / "src" / "dualtrace"
 
 MAY_IMPORT = {
     "errors": set(),
-    "evidence": {"errors"},
+    "frozen": set(),
+    "evidence": {"errors", "frozen"},
     "effects": {"errors", "evidence"},
     "pooling": {"errors", "evidence", "effects"},
-    "mechanism": {"errors", "evidence"},
+    "mechanism": {"errors", "frozen", "evidence"},
     "report": {"errors", "evidence", "effects", "pooling", "mechanism"},
     "cli": {"errors", "evidence", "effects", "pooling", "mechanism", "report"},
 }

@@ -26,7 +26,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from dualtrace.errors import InputError
-from dualtrace.evidence.frozen import Frozen, Key, Text
+from dualtrace.frozen import Frozen, Key, Text
 from dualtrace.mechanism import receptor
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.brain import brain_kinetics

@@ -118,9 +118,7 @@ def scan(step: Callable[[State, Any], tuple[State, Any]], start: State, rows: tu
     return np.stack(outs)
 
 
-def otherwise(
-    condition: ArrayLike, changed: Callable[[State, Any], State], state: State, now: ArrayLike
-) -> State:
+def otherwise(condition: ArrayLike, changed: Callable[[State, Any], State], state: State, now: ArrayLike) -> State:
     """``changed(state, now)`` where the condition holds, the state itself otherwise."""
     if uses_jax(condition, state, now):
         import jax

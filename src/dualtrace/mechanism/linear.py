@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add, mul
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -131,7 +131,7 @@ def on_grid(kinetics: LinearKinetics, doses: Doses, *, step_h: float, count: int
         here = index == now
         return tuple(state[j] + xp.sum(xp.where(here, entering[j], 0), axis=0) for j in steps)
 
-    def advance(state: tuple[Array, ...], tick: tuple[Array, Array]) -> tuple[tuple[Array, ...], Array]:
+    def advance(state: tuple[Any, ...], tick: tuple[Array, Array]) -> tuple[tuple[Any, ...], Array]:
         now, arrives = tick
         state = tuple(reduce(add, map(mul, carry_over[j], state)) for j in steps)
         state = otherwise(arrives, admit, state, now)

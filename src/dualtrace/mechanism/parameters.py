@@ -14,13 +14,16 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from dualtrace.errors import InputError
-from dualtrace.evidence.frozen import Frozen, Key, Text
+from dualtrace.frozen import Frozen, Key, Text
 from dualtrace.mechanism.prior import Fixed, Prior, read_prior
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ASSUMPTION = "assumption"
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader of libyaml where it is there (nine times faster)."""
 
 
 class Lookup(Protocol):
@@ -135,7 +138,7 @@ class ParameterTable(Frozen):
 def read_parameters(text: str, where: str) -> ParameterTable:
     """Read a parameter table from YAML text; ``where`` is the file named in error messages."""
     try:
-        return ParameterTable.model_validate(yaml.safe_load(text))
+        return ParameterTable.model_validate(yaml.load(text, _LOADER))  # noqa: S506  (both loaders are safe ones)
     except yaml.YAMLError as error:
         raise InputError(f"{where} is not YAML: {error}") from error
     except ValidationError as error:

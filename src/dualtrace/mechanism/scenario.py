@@ -6,12 +6,13 @@ Zero is the start of the session. People differ in the kinetics of the drug; the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dualtrace.errors import InputError
 from dualtrace.mechanism.agents import Agent, agent_chain
+from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.chain import (
     DEFAULT,
     Chain,
@@ -143,8 +144,8 @@ def simulate(
     kernel, end = scenario.switches.kernel, scenario.session_end_h
 
     drawn = _draw(scenario, lookup, count=people, seed=seed)
-    chains = chain_of(scenario, lookup, Deviations(*(row[:, None, None] for row in drawn)))
-    whole = [np.broadcast_to(curve, (people + 1, time_h.size)) for curve in expose(chains, doses, time_h)]
+    chains = chain_of(scenario, lookup, Deviations(*(np.asarray(row)[:, None, None] for row in drawn)))
+    whole: list[Any] = [np.broadcast_to(curve, (people + 1, time_h.size)) for curve in expose(chains, doses, time_h)]
     boosts = np.broadcast_to(consolidation_boost(chains, doses, end, kernel), people + 1)
     return Result(
         time_h=time_h,
@@ -181,5 +182,5 @@ def dose_timing_map(
     """``M`` of the typical person for every dose (rows) and timing (columns) of a scenario otherwise kept."""
     chain = chain_of(scenario, load_parameters().number, Deviations())
     amounts, minutes = np.meshgrid(doses_mg, minutes_before, indexing="ij")
-    doses = Doses(time_h=-minutes[..., None, None] / _MINUTES, amount_mg=amounts[..., None, None])
+    doses = Doses(xp.asarray(-minutes[..., None, None] / _MINUTES), xp.asarray(amounts[..., None, None]))
     return np.asarray(consolidation_boost(chain, doses, scenario.session_end_h, scenario.switches.kernel))
