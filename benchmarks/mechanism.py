@@ -131,9 +131,12 @@ def ours(p: Patients) -> list[Row]:
         kinetics = one_compartment(clearance=cl, volume=v, absorption=ka, lag=lag)
         return jax.vmap(lambda own: concentration(own, doses, ends))(kinetics)
 
+    parts: Any = DOSE_TIMES, np.full(8, DOSE)
+    weekly = Doses(*parts)
+
     def plain() -> Any:
         kinetics = one_compartment(clearance=p.cl, volume=p.v, absorption=p.ka, lag=p.lag)
-        return on_grid(kinetics, Doses(DOSE_TIMES, np.full(8, DOSE)), step_h=1.0, count=HOURS)
+        return on_grid(kinetics, weekly, step_h=1.0, count=HOURS)
 
     wait: Any = jax.block_until_ready
 

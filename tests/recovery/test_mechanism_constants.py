@@ -31,15 +31,20 @@ Curve = Callable[[jax.Array], jax.Array]
 def fit(log_curve: Curve, data: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Least squares on the logarithm, parameters as logarithms, Jacobian by forward mode."""
     value, slope = jax.jit(log_curve), jax.jit(jax.jacfwd(log_curve))
-    done = least_squares(
-        lambda x: np.asarray(value(x)) - data, np.log(start), jac=lambda x: np.asarray(slope(x)), xtol=1e-12
-    )
+
+    def residual(at: np.ndarray) -> np.ndarray:
+        return np.asarray(np.asarray(value(at)) - data)
+
+    def jacobian(at: np.ndarray) -> np.ndarray:
+        return np.asarray(slope(at))
+
+    done = least_squares(residual, np.log(start), jac=jacobian, xtol=1e-12)
     return np.asarray(done.x)
 
 
 def standard_error(log_curve: Curve, truth: np.ndarray, sd: float) -> np.ndarray:
     jacobian = np.asarray(jax.jit(jax.jacfwd(log_curve))(jnp.log(truth)))
-    return sd * np.sqrt(np.diag(np.linalg.inv(jacobian.T @ jacobian)))
+    return np.asarray(sd * np.sqrt(np.diag(np.linalg.inv(jacobian.T @ jacobian))))
 
 
 def test_recovery_of_kinetics_from_noisy_plasma_levels() -> None:
