@@ -216,14 +216,9 @@ def diffrax(p: Patients) -> list[Row]:
 
     run = jax.jit(jax.vmap(patient))
     at = tuple(jnp.asarray(values) for values in p)
+    check = partial(error_of, p)
     return [
-        timed(
-            "diffrax Tsit5, vmap, rtol 1e-6",
-            lambda: np.asarray(run(*at)),
-            lambda c: error_of(p, c),
-            patients=PATIENTS,
-            repeats=1,
-        )
+        timed("diffrax Tsit5, vmap, rtol 1e-6", lambda: np.asarray(run(*at)), check, patients=PATIENTS, repeats=1)
     ]
 
 
@@ -261,15 +256,8 @@ def roadrunner(p: Patients) -> list[Row]:
             curves[k] = np.asarray(engine.simulate(0, HOURS - 1, HOURS))[:, 0]
         return curves
 
-    return [
-        timed(
-            "libRoadRunner, our SBML (plasma explicit, brain integrated), rtol 1e-6",
-            run,
-            lambda c: error_of(p, c),
-            patients=count,
-            repeats=1,
-        )
-    ]
+    name = "libRoadRunner, our SBML (plasma explicit, brain integrated), rtol 1e-6"
+    return [timed(name, run, partial(error_of, p), patients=count, repeats=1)]
 
 
 def scipy_lsoda(p: Patients) -> list[Row]:

@@ -181,10 +181,10 @@ def _alghamdi() -> list[str]:
             "0.95 h/L (four times a day), far outside the sampling error of 1,000 patients (1.5 %). A day observed "
             f"after the same number of doses whatever the interval shows just this, because {before} doses take 10 "
             f"days at one a day and 60 hours at four. After {before} doses all surpluses lie between +3 and "
-            "+7 %, so the equations, covariates and variability are not the cause; the text that was read does not "
-            "state the number, which is inferred here and used nowhere else. Published spreads (area 37.7 %) are "
-            "those of between-person variability alone (model: 42 % with it, 47 % with occasions too), so the "
-            "columns without occasions are the closer comparison."
+            "+7 %, so no error of equations, covariates or variability is needed to explain the pattern; the text "
+            "that was read does not state the number, which is inferred here and used nowhere else. The published spread "
+            "of the area (37.7 %) is nearer the model's without occasions (42 %) than with them (47 %), so "
+            "the columns without occasions are the closer comparison."
         ),
     ]
 
