@@ -104,6 +104,21 @@ def worst_slope(grid: Callable[..., Any], at: tuple[Any, ...], found: Any) -> fl
     return worst
 
 
+def on_numpy(p: Patients) -> Row:
+    """Dualtrace without JAX: the same recursion over the grid on NumPy arrays."""
+    from dualtrace.mechanism.linear import Doses, on_grid
+    from dualtrace.mechanism.plasma import one_compartment
+
+    parts: Any = DOSE_TIMES, np.full(8, DOSE)
+    weekly = Doses(*parts)
+
+    def run() -> Any:
+        kinetics = one_compartment(clearance=p.cl, volume=p.v, absorption=p.ka, lag=p.lag)
+        return on_grid(kinetics, weekly, step_h=1.0, count=HOURS)
+
+    return timed("dualtrace, NumPy", run, lambda curves: error_of(p, curves.T), patients=PATIENTS, repeats=7)
+
+
 def ours(p: Patients) -> list[Row]:
     """dualtrace: recursion over the grid, its Jacobian, the closed form at eight session ends."""
     import jax
@@ -131,28 +146,16 @@ def ours(p: Patients) -> list[Row]:
         kinetics = one_compartment(clearance=cl, volume=v, absorption=ka, lag=lag)
         return jax.vmap(lambda own: concentration(own, doses, ends))(kinetics)
 
-    parts: Any = DOSE_TIMES, np.full(8, DOSE)
-    weekly = Doses(*parts)
-
-    def plain() -> Any:
-        kinetics = one_compartment(clearance=p.cl, volume=p.v, absorption=p.ka, lag=p.lag)
-        return on_grid(kinetics, weekly, step_h=1.0, count=HOURS)
-
     wait: Any = jax.block_until_ready
 
     def ready(run: Any) -> Any:
         return wait(run(*at))
 
-    rows = [
-        timed("dualtrace, NumPy", plain, lambda found: error_of(p, np.asarray(found).T), patients=PATIENTS, repeats=7)
-    ]
+    rows = [on_numpy(p)]
+    jacobian = "dualtrace, grid + Jacobian in 3 parameters (error: differences)"
     for engine, function, check in (
         ("dualtrace, hourly grid", grid, lambda found: error_of(p, np.asarray(found).T)),
-        (
-            "dualtrace, grid + Jacobian in 3 parameters (error: differences)",
-            slopes,
-            lambda found: worst_slope(grid, at, found),
-        ),
+        (jacobian, slopes, lambda found: worst_slope(grid, at, found)),
         ("dualtrace, 8 session ends only", sessions, lambda _: float("nan")),
     ):
         run = jax.jit(function)
@@ -283,15 +286,10 @@ def scipy_lsoda(p: Patients) -> list[Row]:
             out[inside], state = done.y[1, : inside.sum()], done.y[:, -1]
         return np.asarray(out / p.v[k])
 
-    return [
-        timed(
-            "SciPy solve_ivp LSODA, rtol 1e-6",
-            lambda: np.array([one(k) for k in range(count)]),
-            lambda c: error_of(p, c),
-            patients=count,
-            repeats=1,
-        )
-    ]
+    def run() -> np.ndarray:
+        return np.array([one(k) for k in range(count)])
+
+    return [timed("SciPy solve_ivp LSODA, rtol 1e-6", run, partial(error_of, p), patients=count, repeats=1)]
 
 
 def copasi(p: Patients) -> list[Row]:
@@ -311,15 +309,8 @@ def copasi(p: Patients) -> list[Row]:
             curves[k] = shown["Values[plasma]"].to_numpy()
         return curves
 
-    return [
-        timed(
-            "COPASI (basico), our SBML (plasma explicit, brain integrated)",
-            run,
-            lambda c: error_of(p, c, count),
-            patients=count,
-            repeats=1,
-        )
-    ]
+    name = "COPASI (basico), our SBML (plasma explicit, brain integrated)"
+    return [timed(name, run, partial(error_of, p, checked=count), patients=count, repeats=1)]
 
 
 def cold_seconds(library: str) -> float:

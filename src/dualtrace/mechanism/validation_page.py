@@ -182,9 +182,9 @@ def _alghamdi() -> list[str]:
             f"after the same number of doses whatever the interval shows just this, because {before} doses take 10 "
             f"days at one a day and 60 hours at four. After {before} doses all surpluses lie between +3 and "
             "+7 %, so no error of equations, covariates or variability is needed to explain the pattern; the text "
-            "that was read does not state the number, which is inferred here and used nowhere else. The published spread "
-            "of the area (37.7 %) is nearer the model's without occasions (42 %) than with them (47 %), so "
-            "the columns without occasions are the closer comparison."
+            "that was read does not state the number, which is inferred here and used nowhere else. The published "
+            "spread of the area (37.7 %) is nearer the model's without occasions (42 %) than with them (47 %), "
+            "so the columns without occasions are the closer comparison."
         ),
     ]
 
