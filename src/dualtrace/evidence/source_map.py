@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dualtrace.errors import EvidenceError, Problem
+from dualtrace.safe_yaml import LOADER, find_trap, shorten
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1_000_000
-DEEPEST = 50
-"""Most lists and mappings inside each other; a record of a trial has fewer than ten."""
-
 LONGEST_NUMBER = 100
 """Most characters of an unquoted number, date or truth value."""
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 FieldPath = tuple[str | int, ...]
 
@@ -72,14 +68,11 @@ def read_yaml(path: Path) -> SourceMap:
         When the file is too large, not UTF-8, not YAML, empty, repeats a key, uses an anchor or alias, or is
         nested too deeply.
     """
-    return parse_yaml(_read_text(path), path)
-
-
-def parse_yaml(text: str, path: Path) -> SourceMap:
-    """Read YAML from text; ``path`` is the file named in messages. Raises as :func:`read_yaml`."""
+    text = _read_text(path)
     try:
-        _refuse_traps(text, path)
-        node = yaml.compose(text, Loader=_Loader)
+        if trap := find_trap(text):
+            raise EvidenceError((Problem(path, trap.line, "", trap.message, trap.remedy),))
+        node = yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
@@ -94,34 +87,6 @@ def parse_yaml(text: str, path: Path) -> SourceMap:
     if problems:
         raise EvidenceError(tuple(problems))
     return SourceMap(path, content, lines)
-
-
-def _refuse_traps(text: str, path: Path) -> None:
-    """Refuse what a small file can blow up with: anchors, aliases and deep nesting.
-
-    It reads the stream of events, which needs no recursion; composing the tree does.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        line = 0 if event.start_mark is None else event.start_mark.line + 1
-        name = getattr(event, "anchor", None)
-        if name is not None:
-            sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
-            message = f"a file must not use YAML anchors (&) and aliases (*); given {sign}{shorten(name)}."
-            remedy = "Write the value out where it is needed, or put it in quotes if it is text."
-            raise EvidenceError((Problem(path, line, "", message, remedy),))
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > DEEPEST:
-            message = f"lists and mappings must be nested at most {DEEPEST} deep; here begins level {depth}."
-            raise EvidenceError((Problem(path, line, "", message, "Close the brackets opened before it."),))
-
-
-def shorten(text: str, most: int = 60) -> str:
-    """Return the text, cut to a length fit for a message."""
-    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _read_text(path: Path) -> str:

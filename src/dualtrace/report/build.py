@@ -73,7 +73,7 @@ def document(
 
 
 def _mechanism() -> tuple[Section, ...]:
-    from dualtrace.report.sections.mechanism import mechanism  # loads the array library of the mechanism
+    from dualtrace.report.sections.mechanism import mechanism  # loads SALib
 
     return (mechanism(),)
 
