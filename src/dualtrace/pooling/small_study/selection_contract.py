@@ -9,7 +9,7 @@ import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_choice, require_level
 from dualtrace.pooling.small_study.smooth import SmoothKind, features_of, log_weight
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.text import coefficient_table, interval, number, p_value, plain
 
 if TYPE_CHECKING:
     from dualtrace.pooling.likelihood import Array
@@ -48,7 +48,7 @@ class Selection:
     names, beta, se, zval, pval, ci_lb, ci_ub
         Coefficients before selection: name, estimate, standard error, z, two-sided p, interval.
     vb
-        Covariance matrix of the coefficients, (p, p).
+        Covariance matrix of the coefficient_table, (p, p).
     tau2, se_tau2, tau2_ci_lb, tau2_ci_ub
         Between-row variance before selection, its standard error, its interval.
     delta_names, delta, se_delta, zval_delta, pval_delta, ci_lb_delta, ci_ub_delta
@@ -131,11 +131,10 @@ class Selection:
         return {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "vb"}
 
     def __str__(self) -> str:
-        """As a paper's table: coefficients, heterogeneity, selection parameters and their tests."""
+        """As a paper's table: coefficient_table, heterogeneity, selection parameters and their tests."""
         percent = f"{100.0 * self.level:g}% CI" + (" (profile)" if self.intervals == "profile" else "")
-        columns = (self.names, self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)
+        mean = (self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)
         weights = (
-            self.delta_names,
             self.delta,
             self.se_delta,
             self.zval_delta,
@@ -146,25 +145,18 @@ class Selection:
         lines = [
             f"{KIND_NAMES[self.kind]} ({self.method}), {self.alternative}, k = {self.k}",
             "",
-            table(("", "estimate", "se", "z", "p", percent), _rows(columns)),
+            coefficient_table("", self.names, mean, ends=percent),
             "",
             (
                 f"tau² = {number(self.tau2)} (SE {number(self.se_tau2)}; {percent} "
                 f"{interval(self.tau2_ci_lb, self.tau2_ci_ub)})"
             ),
             "",
-            table(("selection", "estimate", "se", "z", "p", percent), _rows(weights)),
+            coefficient_table("selection", self.delta_names, weights, ends=percent),
         ]
         if self.LRTdf:
             lines += ["", f"Selection: LRT({self.LRTdf}) = {number(self.LRT)}, p {p_value(self.LRTp)}"]
         return "\n".join([*lines, *self.notes])
-
-
-def _rows(columns: tuple[Any, ...]) -> list[tuple[str, ...]]:
-    return [
-        (name, number(b), number(se), number(z), p_value(p).removeprefix("= "), interval(low, high))
-        for name, b, se, z, p, low, high in zip(*columns, strict=True)
-    ]
 
 
 def smooth_weight(kind: SmoothKind, delta: Array, p: Array, steps: tuple[float, ...]) -> Array:
