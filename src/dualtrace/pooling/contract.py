@@ -111,7 +111,7 @@ class Pooled:
     names, beta, se, zval, pval, ci_lb, ci_ub
         Coefficients: name, estimate, standard error, statistic (z or t), two-sided p, interval.
     vb
-        Covariance matrix of the coefficient_table, (p, p).
+        Covariance matrix of the coefficients, (p, p).
     tau2, se_tau2, tau2_ci_lb, tau2_ci_ub
         Between-row variance in squared units of the effect, its standard error, Q-profile interval of τ².
     I2, H2
@@ -127,7 +127,7 @@ class Pooled:
     ll
         Log-likelihood; restricted for REML. All constants included.
     k, p, dfs
-        Rows, coefficient_table, residual degrees of freedom k - p.
+        Rows, coefficients, residual degrees of freedom k - p.
     R2
         Share of heterogeneity the moderators account for, in percent: 100 max(0, 1 - τ²/τ₀²) with τ₀² of the
         model without them; 100 max(0, 1 - Q_E (k-1)/(Q_T (k-p))) under EE and FE. NaN without moderators or an
@@ -235,7 +235,7 @@ class Pooled:
         return coefficient_frame(self.names, self._columns())
 
     def __str__(self) -> str:
-        """As a paper's table: coefficient_table, heterogeneity, tests, prediction interval."""
+        """As a paper's table: coefficients, heterogeneity, tests, prediction interval."""
         percent = f"{100.0 * self.level:g}%"
         statistic = "z" if self.test == "z" else f"t({self.dfs})"
         lines = [

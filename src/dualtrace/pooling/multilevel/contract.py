@@ -82,7 +82,7 @@ class Multilevel:
     ll, parms, AIC, BIC, AICc
         Log-likelihood with all constants (restricted under REML), number of parameters, information criteria.
     k, p, dfs
-        Rows, coefficient_table, k - p.
+        Rows, coefficients, k - p.
     method, test, level, slab
         As asked for.
     converged, status, gain, steps
@@ -182,7 +182,7 @@ class Multilevel:
         return coefficient_frame(self.names, self._columns())
 
     def __str__(self) -> str:
-        """As a paper's tables: coefficient_table, variances and correlations, tests, fit."""
+        """As a paper's tables: coefficients, variances and correlations, tests, fit."""
         percent = f"{100.0 * self.level:g}%"
         statistic = "z" if self.test == "z" else f"t({self.dfs})"
         lines = [

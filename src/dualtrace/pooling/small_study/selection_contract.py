@@ -48,7 +48,7 @@ class Selection:
     names, beta, se, zval, pval, ci_lb, ci_ub
         Coefficients before selection: name, estimate, standard error, z, two-sided p, interval.
     vb
-        Covariance matrix of the coefficient_table, (p, p).
+        Covariance matrix of the coefficients, (p, p).
     tau2, se_tau2, tau2_ci_lb, tau2_ci_ub
         Between-row variance before selection, its standard error, its interval.
     delta_names, delta, se_delta, zval_delta, pval_delta, ci_lb_delta, ci_ub_delta
@@ -131,7 +131,7 @@ class Selection:
         return {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "vb"}
 
     def __str__(self) -> str:
-        """As a paper's table: coefficient_table, heterogeneity, selection parameters and their tests."""
+        """As a paper's table: coefficients, heterogeneity, selection parameters and their tests."""
         percent = f"{100.0 * self.level:g}% CI" + (" (profile)" if self.intervals == "profile" else "")
         mean = (self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)
         weights = (

@@ -138,7 +138,7 @@ class MixedPooled:
     QM, QM_df, QMp
         Omnibus test of all coefficients but the intercept; of all when it stands alone.
     k, p, nodes, level, slab, notes
-        Rows used, coefficient_table, quadrature nodes per dimension, confidence level, labels, sentences.
+        Rows used, coefficients, quadrature nodes per dimension, confidence level, labels, sentences.
     """
 
     measure: str
@@ -196,7 +196,7 @@ class MixedPooled:
         return coefficient_frame(self.names, self._columns())
 
     def __str__(self) -> str:
-        """As a paper's table: coefficient_table, variances, tests."""
+        """As a paper's table: coefficients, variances, tests."""
         percent = f"{100.0 * self.level:g}%"
         kind = "Random effects" if self.method == "ML" else "Equal effects"
         what = f"{TITLES[self.measure]}, {self.model}" if self.model else TITLES[self.measure]
