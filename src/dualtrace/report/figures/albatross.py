@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, erfc, hypot, log, log10, sqrt
+from math import erfc, hypot, log, log10, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal
 
-from dualtrace.report.figures.canvas import Canvas, pitch, text_width, wrap
+from dualtrace.report.figures.canvas import Canvas, pitch, text_width
 from dualtrace.report.figures.labels import names, numbers
 from dualtrace.report.figures.legend import Key, footnote, heading, legend
 from dualtrace.report.figures.marks import arrowhead
 from dualtrace.report.figures.placement import Box
-from dualtrace.report.figures.style import DRUG, FAINT, GRID, INK, MUTED, PAPER, PLACEBO, Width, mix, sizes
+from dualtrace.report.figures.style import DRUG, FAINT, GRID, MUTED, PLACEBO, Width, mix, sizes
 from dualtrace.report.figures.symbols import group_color, group_symbol
 
 if TYPE_CHECKING:

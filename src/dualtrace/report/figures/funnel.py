@@ -195,7 +195,7 @@ def alt(spec: FunnelSpec) -> str:
 
 
 def _frame(spec: FunnelSpec, top: float, *, look: Sizes, narrow: bool) -> Frame:
-    errors = [row.se for row in (*spec.points, *spec.ranges)] or [1.0]
+    errors = [*(point.se for point in spec.points), *(row.se for row in spec.ranges)] or [1.0]
     ends = [end for row in spec.ranges for end in (row.low, row.high)]
     core = [point.effect for point in spec.points] + ([] if spec.mean is None else [spec.mean])
     low, high = limits("linear", core=core, outer=ends)

@@ -130,9 +130,7 @@ def grid(canvas: Canvas, scale: Scale, top: float, bottom: float, *, size: float
         canvas.line([(scale.x(scale.null), top), (scale.x(scale.null), bottom)], color=FAINT, width=0.9, z=1.5)
 
 
-def axis(
-    canvas: Canvas, scale: Scale, y: float, *, label: str, sides: tuple[str, str] | None, look: Sizes
-) -> float:
+def axis(canvas: Canvas, scale: Scale, y: float, *, label: str, sides: tuple[str, str] | None, look: Sizes) -> float:
     """Draw the axis with ticks, its label and, if given, which side favours what; return where it ends."""
     canvas.line([(scale.left, y), (scale.right, y)], color=MUTED, width=0.8)
     for value, text in scale.ticks(look.small):
