@@ -145,7 +145,7 @@ def _rank(given: Numbers) -> Finding:
 
 def _filled(given: Numbers) -> Finding:
     found = trim_and_fill(given.y, given.v, test="knha")
-    return Finding(adjusted=_first(found.fit), words=f"{count(found.k0, 'trial')} added")
+    return Finding(adjusted=_first(found.fit), words=f"{count(found.k0, 'trial') if found.k0 else 'no trial'} added")
 
 
 def _pet_peese(given: Numbers) -> Finding:

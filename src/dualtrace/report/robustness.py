@@ -1,4 +1,4 @@
-"""How much one answer hangs on single trials, on the years, and on priors: computed once, for the report's chapter."""
+"""How much one answer hangs on single trials, on the years and on priors: computed once, for its chapter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ NO_YEAR = 9999
 
 PRIORS = (
     bayesian.half_normal(0.5),
-    bayesian.half_normal(1.0),
     bayesian.half_cauchy(0.5),
     bayesian.rhodes("mental_health"),
 )

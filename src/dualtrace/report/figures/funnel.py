@@ -170,8 +170,9 @@ def funnel(spec: FunnelSpec, *, width: Width = "wide") -> Figure:
         grid=False,
     )
     _lines(canvas, frame, spec)
-    taken = [_range(canvas, frame, row) for row in spec.ranges]
-    numbered = _points(canvas, frame, spec, look=look, taken=taken)
+    for row in spec.ranges:
+        _range(canvas, frame, row)
+    numbered = _points(canvas, frame, spec, look=look)
     y = legend(canvas, y + 0.08, tuple(_keys(spec)), look=look)
     y = numbers(canvas, y + 0.02, numbered, look=look)
     y = footnote(canvas, y + 0.02, spec.footnote, look=look)
@@ -239,7 +240,7 @@ def _lines(canvas: Canvas, frame: Frame, spec: FunnelSpec) -> None:
             canvas.line(part, color=INK, width=1.0, dashes=(1.2, 1.8))
 
 
-def _range(canvas: Canvas, frame: Frame, row: FunnelRange) -> Box:
+def _range(canvas: Canvas, frame: Frame, row: FunnelRange) -> None:
     y, scale = frame.up.x(row.se), frame.across
     left, right = scale.x(row.low), scale.x(row.high)
     canvas.line([(left, y), (right, y)], color=_RANGE, width=1.3, z=2.4)
@@ -248,19 +249,16 @@ def _range(canvas: Canvas, frame: Frame, row: FunnelRange) -> Box:
             canvas.line([(x, y - 0.03), (x, y + 0.03)], color=_RANGE, width=1.1, z=2.4)
         else:
             arrowhead(canvas, x, y, side=side, color=_RANGE, role="range")
-    return Box(left, y - 0.02, right, y + 0.02)
 
 
-def _points(
-    canvas: Canvas, frame: Frame, spec: FunnelSpec, *, look: Sizes, taken: list[Box]
-) -> tuple[tuple[int, str], ...]:
+def _points(canvas: Canvas, frame: Frame, spec: FunnelSpec, *, look: Sizes) -> tuple[tuple[int, str], ...]:
     centres = [frame.at(point.effect, point.se) for point in spec.points]
     for point, (x, y) in zip(spec.points, centres, strict=True):
         _symbol(canvas, x, y, filled=point.filled)
     named = [(c, p.label) for c, p in zip(centres, spec.points, strict=True) if not p.filled]
     added = [c for c, p in zip(centres, spec.points, strict=True) if p.filled]
     reach = 1.3 * _RADIUS
-    taken += [Box(x - reach, y - reach, x + reach, y + reach) for x, y in added]
+    taken = [Box(x - reach, y - reach, x + reach, y + reach) for x, y in added]
     return names(
         canvas,
         [centre for centre, _ in named],
@@ -269,7 +267,6 @@ def _points(
         radius=reach,
         inside=frame.inside,
         taken=taken,
-        paper=False,
     )
 
 

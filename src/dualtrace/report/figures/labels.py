@@ -26,7 +26,6 @@ def names(
     radius: float,
     inside: Box,
     taken: Iterable[Box] = (),
-    paper: bool = True,
 ) -> tuple[tuple[int, str], ...]:
     """Write a label beside each point; return those that got a number only, with their numbers.
 
@@ -38,8 +37,6 @@ def names(
         Of the symbols.
     inside, taken
         Where labels may go, and what they must not cover besides the symbols.
-    paper
-        Whether white is laid under each label; not on shaded ground.
     """
     placed = place(
         centres,
@@ -60,8 +57,7 @@ def names(
         x, y = (spot.box.left + spot.box.right) / 2, (spot.box.top + spot.box.bottom) / 2
         if spot.leader:
             canvas.line([centres[i], (x, y)], color=mix(MUTED, 0.5), width=0.5, z=1.9)
-        if paper or spot.leader:
-            canvas.rectangle(spot.box.left, spot.box.top, spot.box.right, spot.box.bottom, face=PAPER, z=1.95)
+        canvas.rectangle(spot.box.left, spot.box.top, spot.box.right, spot.box.bottom, face=PAPER, z=2.6)
         text = str(numbered[-1][0]) if spot.short else labels[i]
         canvas.text(x, y, text, size=look.small, color=INK, align="center")
     return tuple(numbered)

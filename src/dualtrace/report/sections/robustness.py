@@ -20,7 +20,7 @@ from dualtrace.report.figures.refits import refit_alt, refit_spec
 from dualtrace.report.picture import picture
 from dualtrace.report.robustness import NO_YEAR, PRIORS, robustness
 from dualtrace.report.sections.verdict import SMALL_EFFECT
-from dualtrace.report.words import DISORDER_NAMES, count, estimate, listing, number
+from dualtrace.report.words import DISORDER_NAMES, MINUS, count, estimate, listing, number
 
 if TYPE_CHECKING:
     from dualtrace.pooling.bayesian.contract import Posterior, Summary
@@ -36,7 +36,6 @@ INTRODUCTION = (
 )
 PRIOR_NAMES = (
     "half-normal, scale 0.5 (drawn)",
-    "half-normal, scale 1: wider",
     "half-Cauchy, scale 0.5: long tail",
     "as found in other meta-analyses of mental health, drug against placebo",
 )
@@ -86,7 +85,14 @@ def _in_short(found: Robustness) -> tuple[Line, ...]:
         lines.append((Strong("Single disorders. "), spread(found.without_disorder, "any one disorder")))
     if found.exact is not None:
         lines.append((Strong("Numbers alone. "), _influential(found.exact)))
-    lines.append((Strong("Not published. "), _few(0 if found.exact is None else found.exact.numbers.k)))
+    lines.append(
+        (
+            Strong("Not published. "),
+            _few(0 if found.exact is None else found.exact.numbers.k),
+            " ",
+            Cite("cochrane_handbook"),
+        )
+    )
     lines.append((Strong("Priors. "), _probabilities(found.posteriors[0])))
     return tuple(lines)
 
@@ -97,17 +103,17 @@ def spread(fits: PartialRefits, what: str) -> str:
     if not known:
         return f"Without {what} nothing is determined."
     least, most = min(known, key=lambda i: fits.beta[i]), max(known, key=lambda i: fits.beta[i])
+    columns = fits.beta, fits.ci_lb, fits.ci_ub
     ends = " and ".join(
-        f"{estimate(float(fits.beta[i]), float(fits.ci_lb[i]), float(fits.ci_ub[i]))} (without {_name(fits.slab[i])})"
-        for i in (least, most)
+        f"{estimate(*(float(part[i]) for part in columns))} (without {_in_text(fits.slab[i])})" for i in (least, most)
     )
-    beyond = [_name(fits.slab[i]) for i in known if fits.ci_lb[i] > 0.0 or fits.ci_ub[i] < 0.0]
+    beyond = [_in_text(fits.slab[i]) for i in known if fits.ci_lb[i] > 0.0 or fits.ci_ub[i] < 0.0]
     if not beyond:
-        rest = "every interval holds no effect"
+        rest = "no effect lies within every interval"
     elif len(beyond) == len(known):
-        rest = "no interval holds no effect"
+        rest = "no effect lies outside every interval"
     else:
-        rest = f"the interval excludes no effect without {listing(beyond)}"
+        rest = f"no effect lies outside the interval without {listing(beyond)}"
     return f"Without {what}, the mean of all information lies between {ends}; {rest}."
 
 
@@ -115,10 +121,11 @@ def _influential(exact: FromNumbers) -> str:
     fit, k = exact.fit, exact.numbers.k
     whole = estimate(float(fit.beta[0]), float(fit.ci_lb[0]), float(fit.ci_ub[0]))
     flagged = np.flatnonzero(exact.influence.inf)
+    start = f"The mean of the {k} trials with numbers is {whole}; "
     if not flagged.size:
-        return f"Of the {k} trials with numbers ({whole}) none is influential by the usual rules."
-    parts = [f"{exact.numbers.labels[i]} (without it {_row(exact, int(i))})" for i in flagged]
-    return f"Of the {k} trials with numbers ({whole}), influential by the usual rules: {listing(parts)}."
+        return f"{start}none of them is influential by the usual rules."
+    parts = [f"{exact.numbers.labels[i]}, without which it is {_row(exact, int(i))}" for i in flagged]
+    return f"{start}influential by the usual rules: {'; '.join(parts)}."
 
 
 def _row(exact: FromNumbers, i: int) -> str:
@@ -159,6 +166,10 @@ def _name(label: str) -> str:
     return names.get(label, "trials without a year" if label == str(NO_YEAR) else label)
 
 
+def _in_text(label: str) -> str:
+    return _name(label).lower() if _name(label) != label else label
+
+
 def _single(found: Robustness) -> tuple[Block, ...]:
     groups = [("One trial", found.without_trial)]
     if found.without_disorder is not None:
@@ -166,7 +177,7 @@ def _single(found: Robustness) -> tuple[Block, ...]:
     spec = refit_spec(
         groups,
         found.everything,
-        title="Severity after treatment, all information, without",
+        title="Severity after treatment, all information: one trial or one disorder left out",
         header="Left out",
         rename=_name,
         footnote="Maximum likelihood, profile intervals. A trial whose words allow a range on both sides of the mean "
@@ -204,7 +215,7 @@ def _years(found: Robustness) -> Picture:
     spec = refit_spec(
         [("", found.by_year)],
         found.everything,
-        title="Severity after treatment, all information, as trials were published",
+        title="Severity after treatment, all information: year by year",
         header="Up to",
         rename=_name,
     )
@@ -219,9 +230,7 @@ def _years(found: Robustness) -> Picture:
 
 
 def _unpublished(found: Robustness, analysis: Analysis) -> tuple[Block, ...]:
-    k = 0 if found.exact is None else found.exact.numbers.k
-    text: Line = (UNPUBLISHED, _few(k), " ", Cite("cochrane_handbook"))
-    blocks: list[Block] = [Paragraph(text)]
+    blocks: list[Block] = [Paragraph((UNPUBLISHED, Cite("sterne2011")))]
     if found.exact is not None:
         blocks.append(_funnel(found, found.exact))
     blocks.append(_methods(found, analysis))
@@ -243,12 +252,11 @@ def _funnel(found: Robustness, exact: FromNumbers) -> Picture:
     )
     words = f"{count(exact.numbers.k, 'trial')} with a number"
     words += f", {len(ranges)} with words only" if ranges else ""
-    text: Line = (
+    text = (
         f"Contour-enhanced funnel plot: {words}. Missing trials in the white region would suggest that results were "
-        "held back for not being significant. Right favours D-cycloserine. ",
-        Cite("peters2008"),
+        "held back for not being significant. Right favours D-cycloserine. "
     )
-    return picture("funnel", text, funnel_alt(spec), partial(funnel, spec))
+    return picture("funnel", (text, Cite("peters2008")), funnel_alt(spec), partial(funnel, spec))
 
 
 def _methods(found: Robustness, analysis: Analysis) -> Table:
@@ -296,7 +304,7 @@ def _sensitivity(found: Robustness) -> Table:
     headers = ["Prior of τ", "All information: mean", "τ"]
     if found.posteriors_exact:
         headers += [f"Numbers only (k = {found.posteriors_exact[0].k}): mean", "τ, numbers only"]
-    exact = listing(str(prior) for prior in PRIORS)
+    exact = listing(str(prior).replace("(-", f"({MINUS}") for prior in PRIORS)
     return Table(
         "prior_sensitivity",
         "The answer under other priors",
