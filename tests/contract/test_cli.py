@@ -182,8 +182,8 @@ def test_pool_of_one_disorder_and_a_user_folder(tmp_path: Path, good_record: str
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("pool", "--csv", "{table}"), "--csv needs --yi COLUMN and --vi COLUMN"),
-        (("pool", "--yi", "yi"), "--yi, --vi and --slab name columns of a table"),
+        (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "v"), "has no column 'v' (--vi)"),
+        (("pool", "--yi", "yi"), "--yi is about a table; give the table with --csv FILE"),
         (("pool", "--csv", "{table}", "--yi", "y", "--vi", "vi"), "has no column 'y' (--yi); it has study, yi, vi, dose"),
         (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "study"), "line 2, column study: a number is needed; given 'a'"),
         (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "vi", "--moderators", "dosis"), "'dosis', which is not a column"),
@@ -191,7 +191,7 @@ def test_pool_of_one_disorder_and_a_user_folder(tmp_path: Path, good_record: str
         (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "vi", "--moderators", "dose + I(2*dose)"), "combination"),
         (("pool", "--csv", "nowhere.csv", "--yi", "yi", "--vi", "vi"), "nowhere.csv cannot be read (No such file"),
         (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "vi", "--level", "95"), "level must lie between 0 and 1"),
-        (("pool", "--moderators", "dosage"), "'dosage', which is not a column. Columns there are: disorder, year"),
+        (("pool", "--moderators", "dosage"), "'dosage', which is not a column. Columns there are: trial, measure, timepoint, disorder, year"),
         (("pool", "--disorder", "BDD"), "no trial in BDD reports severity at post; nothing to pool"),
         (("pool", "--alone"), "--alone needs --trials DIR"),
         (("pool", "--disorder", "sadness"), "'sadness' is not one of 'SAD', 'PD'"),

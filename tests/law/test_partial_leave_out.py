@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from dualtrace.errors import FitError
 from dualtrace.pooling import partial
 from dualtrace.pooling.robustness import partial_leave_out
+
+if TYPE_CHECKING:
+    from dualtrace.pooling.partial_contract import PartialPooled
+
 
 Y = np.array([0.65, np.nan, 0.0, np.nan, -0.7, np.nan])
 V = np.array([0.14, 0.15, 0.24, 0.03, 0.07, 0.14])
@@ -16,7 +22,7 @@ HI = np.array([np.nan, 0.76, np.nan, 0.34, np.nan, -0.74])
 SLAB = tuple("abcdef")
 
 
-def alone(kept: np.ndarray) -> partial.PartialPooled:
+def alone(kept: np.ndarray) -> PartialPooled:
     return partial.fit(Y[kept], V[kept], lo=LO[kept], hi=HI[kept])
 
 

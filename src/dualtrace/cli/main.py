@@ -11,8 +11,21 @@ import click
 from dualtrace.errors import DualtraceError, EvidenceError
 
 VERBS: dict[str, tuple[str, str]] = {
+    "bayes": (
+        "dualtrace.cli.bayes",
+        "Pool effects with priors; one mean is computed exactly.",
+    ),
+    "bias": (
+        "dualtrace.cli.bias",
+        "Test and correct for small-study effects and selective reporting.",
+    ),
+    "counts": ("dualtrace.cli.counts", "Pool sparse counts without continuity corrections."),
+    "effects": ("dualtrace.cli.effects", "Compute effect sizes from the raw columns of a table."),
+    "multilevel": ("dualtrace.cli.multilevel", "Pool dependent effects: several rows per trial, cluster-robust."),
+    "participants": ("dualtrace.cli.participants", "Analyse the participants of several trials together."),
     "pool": ("dualtrace.cli.pool", "Pool effects: the shipped evidence, your trials, or any table."),
     "report": ("dualtrace.cli.report", "Write the comparative analysis as a page, tables and figures."),
+    "robustness": ("dualtrace.cli.robustness", "How much an answer hangs on single rows, on groups, and on chance."),
     "simulate": ("dualtrace.cli.simulate", "Simulate the mechanism: from a swallowed dose to consolidation."),
     "trials": ("dualtrace.cli.trials", "List, show, check and export the evidence base."),
 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
+
+from dualtrace.pooling.contract import Tau2Method, TestName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,24 @@ def trial_options(command: Command) -> Command:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+
+level_option = click.option("--level", type=float, default=0.95, show_default=True, help="Confidence level.")
+
+formula_option = click.option(
+    "--moderators", metavar="FORMULA", help='Meta-regression, for example "dose_mg + disorder".'
+)
+
+test_option = click.option(
+    "--test", type=click.Choice(get_args(TestName)), help="Default: knha for the evidence, z for --csv."
+)
+
+method_option = click.option(
+    "--method",
+    type=click.Choice(get_args(Tau2Method)),
+    default="REML",
+    show_default=True,
+    help="Estimator of the between-row variance.",
+)
 
 
 def load_trials(folder: Path | None, alone: bool) -> tuple[Trial, ...]:

@@ -2,169 +2,150 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from dualtrace.cli.options import json_option, load_trials, print_json, trial_options
-from dualtrace.cli.table import pool_table
-from dualtrace.effects.select import OUTCOMES, Selection, between_arms
-from dualtrace.effects.table import moderator_row
-from dualtrace.errors import FitError, InputError
-from dualtrace.evidence.record import Disorder
-from dualtrace.pooling.contract import Tau2Method, TestName
-from dualtrace.pooling.synthesis import GroupedSynthesis, by_disorder, regress
+from dualtrace.cli import grouped
+from dualtrace.cli.answer import Part, attempt
+from dualtrace.cli.asked import OUTCOME, TIMEPOINT, rows_options
+from dualtrace.cli.factor import pairwise
+from dualtrace.cli.options import (
+    formula_option,
+    json_option,
+    level_option,
+    method_option,
+    print_json,
+    test_option,
+)
+from dualtrace.cli.rows import Designed, designed, read_rows, select
+from dualtrace.errors import InputError
+from dualtrace.pooling import partial, univariate
+from dualtrace.pooling.formula import design
+from dualtrace.pooling.hypotheses import Adjustment
+from dualtrace.pooling.location_scale import fit_location_scale
+from dualtrace.pooling.synthesis import by_disorder
+from dualtrace.pooling.tau2_interval import IntervalKind, tau2_interval
 
 if TYPE_CHECKING:
-    from dualtrace.evidence.record import Trial
-    from dualtrace.pooling.contract import Pooled
+    from dualtrace.cli.asked import Asked
+    from dualtrace.cli.rows import Rows
+    from dualtrace.pooling.contract import Pooled, Tau2Method, TestName
 
 
 @click.command()
-@click.option("--csv", "table", type=click.Path(path_type=Path), help="Pool this table instead of the evidence.")
-@click.option("--yi", help="With --csv: column of effects.")
-@click.option("--vi", help="With --csv: column of sampling variances.")
-@click.option("--slab", help="With --csv: column of labels.")
+@rows_options
+@formula_option
+@method_option
+@test_option
+@level_option
+@click.option("--weights", metavar="COLUMN", help="Weights of the rows, in place of 1/(vi + tau²).")
+@click.option("--tau2-interval", "tau2_kind", type=click.Choice(get_args(IntervalKind)), help="Interval of tau².")
+@click.option("--scale", metavar="FORMULA", help="Location-scale model: moderators of log tau².")
+@click.option("--contrast", metavar="COLUMN", help="Compare all levels of this factor with each other.")
 @click.option(
-    "--outcome", type=click.Choice(list(OUTCOMES)), default="severity", show_default=True, help="What to pool."
+    "--adjust",
+    type=click.Choice(get_args(Adjustment)),
+    default="single-step",
+    show_default=True,
+    help="Allowance for many contrasts.",
 )
-@click.option(
-    "--timepoint", type=click.Choice(["mid", "post", "followup"]), default="post", show_default=True, help="When."
-)
-@click.option("--disorder", type=click.Choice([d.value for d in Disorder]), help="Only this disorder.")
-@click.option(
-    "--ratio", type=click.Choice(["OR", "RR", "RD"]), default="OR", show_default=True, help="Scale of counts."
-)
-@click.option("--moderators", metavar="FORMULA", help='Meta-regression, for example "dose_mg + disorder".')
-@click.option("--method", type=click.Choice(get_args(Tau2Method)), default="REML", show_default=True)
-@click.option("--test", type=click.Choice(get_args(TestName)), help="Default: knha for the evidence, z for --csv.")
-@click.option("--level", type=float, default=0.95, show_default=True, help="Confidence level.")
-@trial_options
 @json_option
 def pool(
-    table: Path | None,
-    yi: str | None,
-    vi: str | None,
-    slab: str | None,
-    outcome: str,
-    timepoint: str,
-    disorder: str | None,
-    ratio: str,
+    asked: Asked,
     moderators: str | None,
     method: Tau2Method,
     test: TestName | None,
     level: float,
-    folder: Path | None,
-    alone: bool,
+    weights: str | None,
+    tau2_kind: IntervalKind | None,
+    scale: str | None,
+    contrast: str | None,
+    adjust: Adjustment,
     as_json: bool,
 ) -> None:
     """Pool effects by random effects, beside a fit that also uses what was reported only in words.
 
-    Positive effects favour the drug. Names in --json are those of R's metafor.
+    Positive effects of the evidence favour the drug. Names in --json are those of R's metafor. Tables with
+    columns yi and vi (or sei) need no column named; see also `dualtrace effects`.
 
     \b
     Examples:
       dualtrace pool
       dualtrace pool --outcome remission --ratio RR --json
       dualtrace pool --outcome severity_mixed --moderators year
-      dualtrace pool --csv effects.csv --yi yi --vi vi --slab study --moderators "dose + C(site)"
+      dualtrace pool --outcome severity_mixed --contrast disorder
+      dualtrace pool --csv effects.csv --yi g --sei se --slab study --moderators "dose + C(site)"
+      dualtrace pool --csv counts.csv --measure OR --method PM --tau2-interval QP
+      dualtrace pool --csv effects.csv --scale dose
     """
-    if table is not None:
-        fitted = pool_table(table, yi, vi, slab, moderators, method, test or "z", level)
-        print_json(fitted.to_dict()) if as_json else click.echo(str(fitted))
+    if contrast is not None and scale is not None:
+        raise InputError("--contrast compares means and --scale models tau²; ask for one of them")
+    if asked.table is None and not (moderators or weights or tau2_kind or scale or contrast):
+        selection, _ = select(asked)
+        found = by_disorder(selection, method=method, test=test or "knha", level=level)
+        words = asked.outcome or OUTCOME, asked.timepoint or TIMEPOINT
+        print_json(grouped.as_dict(found)) if as_json else click.echo(grouped.as_text(found, *words))
         return
-    if yi or vi or slab:
-        raise InputError("--yi, --vi and --slab name columns of a table; give the table with --csv FILE")
-    trials = load_trials(folder, alone)
-    kept = [t for t in trials if disorder is None or t.disorder == disorder]
-    selection = between_arms(kept, outcome=outcome, timepoint=timepoint, ratio=ratio)
-    _refuse_nothing(selection, outcome, timepoint, disorder)
-    if moderators is not None:
-        regression = _regression(selection, trials, moderators, method, test or "knha", level)
-        print_json(regression.to_dict()) if as_json else click.echo(str(regression))
+    rows = read_rows(asked)
+    options: dict[str, Any] = {"method": method, "test": test or rows.test, "level": level}
+    if scale is not None:
+        _scale(rows, moderators, scale, options, (weights, tau2_kind), as_json=as_json)
         return
-    grouped = by_disorder(selection, method=method, test=test or "knha", level=level)
-    print_json(_as_dict(grouped)) if as_json else click.echo(_as_text(grouped, outcome, timepoint))
+    formula = moderators if moderators or contrast is None else f"C({contrast})"
+    everything = designed(rows, formula)
+    chosen = designed(rows.exact("A fit by inverse variance"), formula)
+    a = None if weights is None else chosen.rows.numbers(weights, "--weights")
+    fitted = univariate.fit(**chosen.data, weights=a, **options)
+    parts = []
+    if tau2_kind is not None:
+        del options["test"]
+        spread = tau2_interval(**chosen.data, weights=a, kind=tau2_kind, **options)
+        parts.append(Part("tau2_interval", "", spread))
+    if contrast is not None:
+        parts.append(Part("contrasts", f"Levels of {contrast}", pairwise(fitted, contrast, chosen.rows, adjust)))
+    if not everything.rows.all_exact:
+        parts.append(_information(everything, level))
+    _print(chosen.rows, fitted, parts, as_json=as_json)
 
 
-def _refuse_nothing(selection: Selection, outcome: str, timepoint: str, disorder: str | None) -> None:
-    if not selection.effects:
-        who = f" in {disorder}" if disorder else ""
-        raise FitError(
-            f"no trial{who} reports {outcome} at {timepoint}; nothing to pool. Try --outcome severity_mixed."
-        )
+def _print(rows: Rows, fitted: Pooled, parts: list[Part], *, as_json: bool) -> None:
+    """A fit under metafor's names, the other parts beside them."""
+    if as_json:
+        extra = {part.key: part.for_json() for part in parts}
+        print_json(fitted.to_dict() | extra | {"rows": rows.to_dict()})
+        return
+    click.echo("\n\n".join([rows.heading, str(fitted), *map(str, parts)]))
 
 
-def _regression(
-    selection: Selection,
-    trials: tuple[Trial, ...],
-    formula: str,
-    method: Tau2Method,
-    test: TestName,
-    level: float,
-) -> Pooled:
-    from pandas import DataFrame
-
-    if not selection.exact:
-        raise FitError("a meta-regression needs effects with a point estimate; none of these trials reports one")
-    by_id = {trial.id: trial for trial in trials}
-    rows = [moderator_row(by_id[effect.trial], effect) for effect in selection.exact]
-    frame = DataFrame(rows, index=[effect.label for effect in selection.exact])
-    return regress(selection.exact, frame, formula, method=method, test=test, level=level)
+def _information(everything: Designed, level: float) -> Part:
+    """Rows known only by bounds, used beside the exact ones."""
+    bounds: dict[str, Any] = {"lo": everything.rows.lo, "hi": everything.rows.hi}
+    return attempt(
+        "all_information",
+        "Beside all information",
+        lambda: partial.compare(**everything.data, **bounds, level=level),
+    )
 
 
-def _as_dict(grouped: GroupedSynthesis) -> dict[str, Any]:
-    def one(synthesis: Any) -> dict[str, Any]:  # noqa: ANN401
-        return {
-            "classical": None if synthesis.classical is None else synthesis.classical.to_dict(),
-            "all_information": None if synthesis.information is None else synthesis.information.to_dict(),
-            "refused": list(synthesis.refused),
-        }
-
-    selection = grouped.selection
-    return {
-        "metric": selection.effects[0].metric.value,
-        "mixed": selection.mixed,
-        "effects": [_effect(effect) for effect in selection.effects],
-        "left_out": [{"trial": x.trial, "reason": x.reason} for x in selection.left_out],
-        "overall": one(grouped.overall),
-        "by_disorder": {d.value: one(s) for d, s in grouped.by_disorder.items()},
-        "between_exact": None if grouped.between_exact is None else asdict(grouped.between_exact),
-        "between_all": None if grouped.between_all is None else asdict(grouped.between_all),
-    }
-
-
-def _effect(effect: Any) -> dict[str, Any]:  # noqa: ANN401
-    from dualtrace.effects.table import effect_row
-
-    row = effect_row(effect, pooled=True)
-    return row | {"steps": list(effect.steps), "assumptions": list(effect.assumptions)}
-
-
-def _as_text(grouped: GroupedSynthesis, outcome: str, timepoint: str) -> str:
-    selection = grouped.selection
-    metric = selection.effects[0].metric
-    scale = f"ln {metric}" if metric.is_ratio else metric.value
-    lines = [f"{outcome} at {timepoint}, {scale}; positive favours the drug", ""]
-    lines += [f"  {effect}  [{effect.information.value}]" for effect in selection.effects]
-    if selection.mixed:
-        lines += ["", "Mixed kinds of effect stand side by side here because a mixture was asked for."]
-    overall = grouped.overall
-    if overall.classical is not None:
-        lines += ["", "Exact effects only, all disorders", str(overall.classical)]
-    if overall.information is not None:
-        lines += ["", "Beside all information", str(overall.information)]
-    lines += [f"({sentence})" for sentence in overall.refused]
-    lines += ["", "By disorder, all information:"]
-    for disorder, synthesis in grouped.by_disorder.items():
-        fit = synthesis.everything
-        answer = (
-            f"{fit.beta[0]:.2f} ({fit.ci_lb[0]:.2f} to {fit.ci_ub[0]:.2f})" if fit else "; ".join(synthesis.refused)
-        )
-        lines.append(f"  {disorder.value}: k = {len(synthesis.effects)}, {synthesis.n_exact} exact: {answer}")
-    for words, test in (("exact effects", grouped.between_exact), ("all information", grouped.between_all)):
-        if test is not None:
-            lines.append(f"Do disorders differ? {words}: {test}")
-    return "\n".join(lines)
+def _scale(
+    rows: Rows,
+    formula: str | None,
+    scale: str,
+    options: dict[str, Any],
+    refused: tuple[str | None, str | None],
+    *,
+    as_json: bool,
+) -> None:
+    """Print a location-scale model."""
+    for name, given in zip(("--weights", "--tau2-interval"), refused, strict=True):
+        if given is not None:
+            raise InputError(f"{name} does not apply to a location-scale model, whose tau² differs between rows")
+    spread = designed(rows.exact("A location-scale model"), scale)
+    chosen = designed(spread.rows, formula)
+    Z = design(scale, chosen.rows.table)
+    found = fit_location_scale(**chosen.data, Z=Z.X, scale_names=Z.names, **options)
+    if as_json:
+        print_json(found.to_dict() | {"rows": chosen.rows.to_dict()})
+        return
+    click.echo(f"{chosen.rows.heading}\n\n{found}")

@@ -158,8 +158,11 @@ def compare(
     everything = _fit(rows, level)
     if not rows.exact.any():
         return Comparison(exact=None, everything=everything, reason="there is no exact effect.")
+    known = rows.keep(rows.exact)
     try:
-        return Comparison(exact=_fit(rows.keep(rows.exact), level), everything=everything)
+        check.require_more_rows(*known.X.shape)
+        check.basis(known.X, known.names)
+        return Comparison(exact=_fit(known, level), everything=everything)
     except FitError as error:
         return Comparison(exact=None, everything=everything, reason=str(error))
 

@@ -1,0 +1,72 @@
+"""What a verb answers: parts with a name, printed as text one after another or as one JSON object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from dualtrace.cli.options import print_json
+from dualtrace.errors import FitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dualtrace.cli.rows import Rows
+
+
+class Printable(Protocol):
+    """A result that prints like a paper's table and turns into a dictionary."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        ...
+
+    def __str__(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of an answer.
+
+    Attributes
+    ----------
+    key, title
+        Name in JSON; heading as text, empty for none.
+    result
+        What was found; None when it could not be.
+    refused
+        Why not, in one sentence.
+    """
+
+    key: str
+    title: str
+    result: Printable | None
+    refused: str = ""
+
+    def __str__(self) -> str:
+        body = f"Not available: {self.refused}" if self.result is None else str(self.result)
+        return f"{self.title}\n{body}" if self.title else body
+
+    def for_json(self) -> dict[str, Any]:
+        """The result as a dictionary, or the sentence why there is none."""
+        return {"refused": self.refused} if self.result is None else self.result.to_dict()
+
+
+def attempt(key: str, title: str, compute: Callable[[], Printable]) -> Part:
+    """Compute a part; data that admit no answer give the sentence instead, other bad input stops the verb."""
+    try:
+        return Part(key, title, compute())
+    except FitError as error:
+        return Part(key, title, None, str(error))
+
+
+def show(rows: Rows, parts: Sequence[Part], *, as_json: bool, notes: Sequence[str] = ()) -> None:
+    """Print an answer."""
+    if as_json:
+        named = {part.key: part.for_json() for part in parts}
+        print_json({"rows": rows.to_dict(), **named, "warnings": list(notes)})
+        return
+    blocks = [rows.heading, *map(str, parts), *notes]
+    click.echo("\n\n".join(blocks))
