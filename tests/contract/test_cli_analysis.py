@@ -12,9 +12,13 @@ from test_cli import ok, refused
 from dualtrace.effects.binary import TwoByTwo, log_odds_ratio
 from dualtrace.pooling import bayesian, multilevel, univariate
 from dualtrace.pooling.participants.fit import one_stage
+from dualtrace.pooling.robustness.drapery import drapery
+from dualtrace.pooling.robustness.gosh import gosh
 from dualtrace.pooling.robustness.leave_out import leave_one_out
 from dualtrace.pooling.small_study.selection import selection_model
 from dualtrace.pooling.sparse.common import mantel_haenszel
+from dualtrace.report.figures import drapery as drapery_figure
+from dualtrace.report.figures import gosh as gosh_figure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,6 +119,43 @@ def test_robustness_leaves_out_each_row_and_each_group(effects: str) -> None:
     assert {"influence", "baujat", "cumulative", "leave_group_out", "decomposition", "gosh", "permutation"} <= set(
         found
     )
+
+
+def test_robustness_and_bias_run_on_the_evidence() -> None:
+    found = answer("robustness", "--outcome", "severity_mixed", "--by", "disorder")
+    assert found["rows"]["title"].startswith("severity_mixed at post, SMD; positive favours the drug")
+    assert found["cumulative"].get("refused", "").startswith("no year is known of") or "beta" in found["cumulative"]
+    assert len(found["leave_one_out"]["slab"]) == len(found["rows"]["slab"])
+    assert "p_uniform_star" in answer("bias", "--outcome", "severity_mixed")
+
+
+def test_robustness_draws_what_was_asked_for(effects: str, tmp_path: Path) -> None:
+    folder = tmp_path / "figures"
+    printed = ok("robustness", *table(effects), "--gosh", "0", "--figures", str(folder))
+    assert sorted(path.name for path in folder.iterdir()) == ["drapery.png", "gosh.png"]
+    assert "Figures: " in printed
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    assert "is a file" in refused("robustness", *table(effects), "--figures", str(tmp_path / "taken"))
+    assert "leave out --moderators" in refused(
+        "robustness", *table(effects), "--moderators", "dose", "--figures", str(folder)
+    )
+
+
+def test_drapery_curves_and_gosh_cells_are_those_of_the_fits() -> None:
+    found = drapery(G, SE**2, slab=list(STUDY))
+    spec = drapery_figure.drapery_spec(found, title="six trials")
+    fitted = univariate.fit(G, SE**2)
+    ends = np.interp([fitted.ci_lb[0], fitted.ci_ub[0]], spec.effect, spec.pooled)
+    assert ends == pytest.approx([0.05, 0.05], abs=0.01)
+    assert f"{len(STUDY)} trials" in drapery_figure.drapery_alt(spec)
+    fits = gosh(G, SE**2, slab=list(STUDY))
+    cloud = gosh_figure.gosh_spec(fits, title="six trials", without="D")
+    assert gosh_figure.counts(cloud).sum() == len(cloud.effects) == 2**6 - 1 - 6
+    assert cloud.marked is not None
+    assert cloud.marked.sum() == 2**5 - 1 - 5
+    assert "Without D the median effect is" in gosh_figure.gosh_alt(cloud)
+    with pytest.raises(ValueError, match="need one same length above 0"):
+        gosh_figure.GoshSpec(title="none", effects=np.empty(0), i2=np.empty(0))
 
 
 def test_bias_prints_every_method_and_warns_of_few_rows(effects: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,8 @@ from dualtrace.cli.options import formula_option, json_option, level_option, met
 from dualtrace.cli.rows import Designed, designed, read_rows
 from dualtrace.errors import InputError
 from dualtrace.pooling.robustness.decomposition import decompose
-from dualtrace.pooling.robustness.gosh import gosh
+from dualtrace.pooling.robustness.drapery import drapery
+from dualtrace.pooling.robustness.gosh import Gosh, gosh
 from dualtrace.pooling.robustness.influence import baujat, influence
 from dualtrace.pooling.robustness.leave_out import cumulative, leave_one_out
 from dualtrace.pooling.robustness.permutation import permutation_test
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
 @click.option("--gosh", "subsets", type=int, metavar="N", help="Fit N random subsets of the rows (0: all of them).")
 @click.option("--permute", type=int, metavar="N", help="Permutation test with N rearrangements.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --gosh and --permute.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for a drapery plot, and GOSH if asked.",
+)
 @level_option
 @json_option
 def robustness(
@@ -44,6 +51,7 @@ def robustness(
     subsets: int | None,
     permute: int | None,
     seed: int,
+    figures: Path | None,
     level: float,
     as_json: bool,
 ) -> None:
@@ -57,6 +65,7 @@ def robustness(
       dualtrace robustness --outcome severity_mixed
       dualtrace robustness --outcome severity_mixed --by disorder
       dualtrace robustness --csv effects.csv --gosh 2000 --permute 1000 --order year
+      dualtrace robustness --outcome severity_mixed --gosh 0 --figures figures
     """
     for name, given, least in (("--gosh", subsets, 0), ("--permute", permute, 1)):
         if given is not None and given < least:
@@ -78,13 +87,44 @@ def robustness(
         parts.append(
             attempt("permutation", "Permutation test", lambda: permutation_test(**chosen.data, **fitting, **again))
         )
-    show(chosen.rows, parts, as_json=as_json)
+    notes = [] if figures is None else _draw(chosen, parts, fitting, level, figures)
+    show(chosen.rows, parts, as_json=as_json, notes=notes)
+
+
+def _draw(chosen: Designed, parts: list[Part], fitting: dict[str, Any], level: float, folder: Path) -> list[str]:
+    """Write the figures and say where they are."""
+    from dualtrace.report.figures import drapery as drapery_figure
+    from dualtrace.report.figures import gosh as gosh_figure
+    from dualtrace.report.figures.save import save
+
+    if chosen.X is not None:
+        raise InputError("--figures draws models with one mean; leave out --moderators")
+    rows = chosen.rows
+    curves = drapery(rows.yi, rows.vi, slab=list(rows.slab), level=level, **fitting)
+    spec = drapery_figure.drapery_spec(curves, title=rows.title)
+    drawn = {"drapery.png": drapery_figure.drapery(spec)}
+    fits = next((part.result for part in parts if part.key == "gosh"), None)
+    if isinstance(fits, Gosh):
+        drawn["gosh.png"] = gosh_figure.gosh(gosh_figure.gosh_spec(fits, title=rows.title))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in drawn.items():
+            save(figure, folder / name)
+    except OSError as error:
+        raise InputError(f"--figures {folder}: the figures cannot be written there ({error.strerror})") from None
+    return [f"Figures: {', '.join(str(folder / name) for name in drawn)}"]
 
 
 def _in_order(chosen: Designed, column: str | None, fitting: dict[str, Any], level: float) -> list[Part]:
     """Rows added one after another; silent where no order is known and none was asked for."""
-    if column is None and "year" not in chosen.rows.table.columns:
+    table = chosen.rows.table
+    if column is None and "year" not in table.columns:
         return []
+    if column is None and table["year"].isna().any():
+        nameless = ", ".join(str(label) for label in table.index[table["year"].isna()])
+        return [
+            Part("cumulative", "Cumulative", None, f"no year is known of {nameless}; name a column with --order.")
+        ]
     name = column or "year"
     order = chosen.rows.column(name, "--order")
     return [
