@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import scipy.linalg
 
+from dualtrace.mechanism.markdown import table
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -92,6 +94,31 @@ def error_of(p: Patients, curves: np.ndarray, checked: int = 10) -> float:
     return float(np.max(np.abs(curves[:checked] - wanted) / wanted.max(axis=1, keepdims=True)))
 
 
+def worst_slope(grid: Callable[..., Any], at: tuple[Any, ...], found: Any) -> float:
+    """Largest difference of a Jacobian from central differences, over the largest slope."""
+    worst = 0.0
+    for k, slope in enumerate(found):
+        moved = [[x * (1 + s * 1e-6) if i == k else x for i, x in enumerate(at)] for s in (1, -1)]
+        numeric = np.asarray((grid(*moved[0]) - grid(*moved[1])) / (2e-6 * at[k]))
+        worst = max(worst, float(np.max(np.abs(np.asarray(slope) - numeric)) / np.max(np.abs(numeric))))
+    return worst
+
+
+def on_numpy(p: Patients) -> Row:
+    """Dualtrace without JAX: the same recursion over the grid on NumPy arrays."""
+    from dualtrace.mechanism.linear import Doses, on_grid
+    from dualtrace.mechanism.plasma import one_compartment
+
+    parts: Any = DOSE_TIMES, np.full(8, DOSE)
+    weekly = Doses(*parts)
+
+    def run() -> Any:
+        kinetics = one_compartment(clearance=p.cl, volume=p.v, absorption=p.ka, lag=p.lag)
+        return on_grid(kinetics, weekly, step_h=1.0, count=HOURS)
+
+    return timed("dualtrace, NumPy", run, lambda curves: error_of(p, curves.T), patients=PATIENTS, repeats=7)
+
+
 def ours(p: Patients) -> list[Row]:
     """dualtrace: recursion over the grid, its Jacobian, the closed form at eight session ends."""
     import jax
@@ -119,23 +146,16 @@ def ours(p: Patients) -> list[Row]:
         kinetics = one_compartment(clearance=cl, volume=v, absorption=ka, lag=lag)
         return jax.vmap(lambda own: concentration(own, doses, ends))(kinetics)
 
-    def through_differences(found: Any) -> float:
-        worst = 0.0
-        for k, slope in enumerate(found):
-            moved = [[x * (1 + s * 1e-6) if i == k else x for i, x in enumerate(at)] for s in (1, -1)]
-            numeric = (grid(*moved[0]) - grid(*moved[1])) / (2e-6 * at[k])
-            worst = max(worst, float(jnp.max(jnp.abs(slope - numeric)) / jnp.max(jnp.abs(numeric))))
-        return worst
-
     wait: Any = jax.block_until_ready
 
     def ready(run: Any) -> Any:
         return wait(run(*at))
 
-    rows = []
+    rows = [on_numpy(p)]
+    jacobian = "dualtrace, grid + Jacobian in 3 parameters (error: differences)"
     for engine, function, check in (
         ("dualtrace, hourly grid", grid, lambda found: error_of(p, np.asarray(found).T)),
-        ("dualtrace, grid + Jacobian in 3 parameters (error: differences)", slopes, through_differences),
+        (jacobian, slopes, lambda found: worst_slope(grid, at, found)),
         ("dualtrace, 8 session ends only", sessions, lambda _: float("nan")),
     ):
         run = jax.jit(function)
@@ -177,9 +197,7 @@ def diffrax(p: Patients) -> list[Row]:
     import jax
     import jax.numpy as jnp
 
-    from dualtrace.mechanism import numerics  # float64
-
-    assert numerics  # noqa: S101
+    jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # jax leaves it unannotated
     controller = dfx.PIDController(rtol=1e-6, atol=1e-8)
 
     def rates(_: Any, y: Any, args: Any) -> Any:
@@ -187,8 +205,8 @@ def diffrax(p: Patients) -> list[Row]:
         return jnp.stack([-ka * y[0], ka * y[0] - ke * y[1]])
 
     def patient(ka: Any, cl: Any, v: Any, lag: Any) -> Any:
-        def week(y: Any, _: Any) -> Any:
-            begun = y.at[0].add(DOSE)
+        def week(y: Any, dose: Any) -> Any:
+            begun = y.at[0].add(dose)
             at = jnp.append(jnp.maximum(jnp.arange(1, 169) - lag, 0.0), WEEK)
             done = dfx.diffeqsolve(
                 dfx.ODETerm(rates), dfx.Tsit5(), 0.0, WEEK, None, begun, (ka, cl / v),
@@ -196,28 +214,14 @@ def diffrax(p: Patients) -> list[Row]:
             )  # fmt: skip
             return done.ys[-1], done.ys[:-1, 1] / v
 
-        def rest(y: Any, _: Any) -> Any:
-            at = jnp.append(jnp.maximum(jnp.arange(1, 169) - lag, 0.0), WEEK)
-            done = dfx.diffeqsolve(
-                dfx.ODETerm(rates), dfx.Tsit5(), 0.0, WEEK, None, y, (ka, cl / v),
-                saveat=dfx.SaveAt(ts=at), stepsize_controller=controller, max_steps=4096,
-            )  # fmt: skip
-            return done.ys[-1], done.ys[:-1, 1] / v
-
-        state, dosed = jax.lax.scan(week, jnp.zeros(2), None, length=8)
-        _, washed = jax.lax.scan(rest, state, None, length=4)
-        return jnp.concatenate([jnp.zeros(1), dosed.ravel(), washed.ravel()])
+        _, curve = jax.lax.scan(week, jnp.zeros(2), jnp.asarray([DOSE] * 8 + [0.0] * 4))
+        return jnp.concatenate([jnp.zeros(1), curve.ravel()])
 
     run = jax.jit(jax.vmap(patient))
     at = tuple(jnp.asarray(values) for values in p)
+    check = partial(error_of, p)
     return [
-        timed(
-            "diffrax Tsit5, vmap, rtol 1e-6",
-            lambda: np.asarray(run(*at)),
-            lambda c: error_of(p, c),
-            patients=PATIENTS,
-            repeats=1,
-        )
+        timed("diffrax Tsit5, vmap, rtol 1e-6", lambda: np.asarray(run(*at)), check, patients=PATIENTS, repeats=1)
     ]
 
 
@@ -255,15 +259,8 @@ def roadrunner(p: Patients) -> list[Row]:
             curves[k] = np.asarray(engine.simulate(0, HOURS - 1, HOURS))[:, 0]
         return curves
 
-    return [
-        timed(
-            "libRoadRunner, our SBML (plasma explicit, brain integrated), rtol 1e-6",
-            run,
-            lambda c: error_of(p, c),
-            patients=count,
-            repeats=1,
-        )
-    ]
+    name = "libRoadRunner, our SBML (plasma explicit, brain integrated), rtol 1e-6"
+    return [timed(name, run, partial(error_of, p), patients=count, repeats=1)]
 
 
 def scipy_lsoda(p: Patients) -> list[Row]:
@@ -289,15 +286,10 @@ def scipy_lsoda(p: Patients) -> list[Row]:
             out[inside], state = done.y[1, : inside.sum()], done.y[:, -1]
         return np.asarray(out / p.v[k])
 
-    return [
-        timed(
-            "SciPy solve_ivp LSODA, rtol 1e-6",
-            lambda: np.array([one(k) for k in range(count)]),
-            lambda c: error_of(p, c),
-            patients=count,
-            repeats=1,
-        )
-    ]
+    def run() -> np.ndarray:
+        return np.array([one(k) for k in range(count)])
+
+    return [timed("SciPy solve_ivp LSODA, rtol 1e-6", run, partial(error_of, p), patients=count, repeats=1)]
 
 
 def copasi(p: Patients) -> list[Row]:
@@ -317,28 +309,24 @@ def copasi(p: Patients) -> list[Row]:
             curves[k] = shown["Values[plasma]"].to_numpy()
         return curves
 
-    return [
-        timed(
-            "COPASI (basico), our SBML (plasma explicit, brain integrated)",
-            run,
-            lambda c: error_of(p, c, count),
-            patients=count,
-            repeats=1,
-        )
-    ]
+    name = "COPASI (basico), our SBML (plasma explicit, brain integrated)"
+    return [timed(name, run, partial(error_of, p, checked=count), patients=count, repeats=1)]
 
 
-def cold_seconds() -> float:
-    """Wall seconds of a fresh process that imports, compiles and fills the grid once."""
+def cold_seconds(library: str) -> float:
+    """Median wall seconds of fresh processes that import and fill the grid once, on NumPy or on JAX arrays."""
     code = (
-        "import numpy as np, jax.numpy as jnp; from dualtrace.mechanism.linear import Doses, on_grid; "
-        "from dualtrace.mechanism.plasma import one_compartment; x = jnp.ones(1000); "
+        f"import {library} as xp; from dualtrace.mechanism.linear import Doses, on_grid; "
+        "from dualtrace.mechanism.plasma import one_compartment; x = xp.ones(1000); "
         "k = one_compartment(clearance=2.1*x, volume=29.5*x, absorption=6.6*x, lag=.3*x); "
-        "np.asarray(on_grid(k, Doses(168.0*jnp.arange(8), 50.0*jnp.ones(8)), step_h=1.0, count=2017))"
+        "on_grid(k, Doses(168.0*xp.arange(8), 50.0*xp.ones(8)), step_h=1.0, count=2017).sum()"
     )
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
-    return time.perf_counter() - start
+    spent = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        spent.append(time.perf_counter() - start)
+    return float(np.median(spent))
 
 
 def version(package: str) -> str:
@@ -349,9 +337,19 @@ def version(package: str) -> str:
         return "absent"
 
 
-def report(rows: list[Row], absent: list[str], cold: float) -> str:
+HEAD = ("engine", "CPU s per 1,000", "ratio", "first use s", "error", "patients run")
+
+
+def cells(row: Row, base: float) -> tuple[str, ...]:
+    """Return one row of the table as text."""
+    error = "" if np.isnan(row.error) else f"{row.error:.1e}"
+    ratio = f"{row.cpu_s / base:.3g}"
+    return row.engine, f"{row.cpu_s:.4g}", ratio, f"{row.first_s:.2f}", error, str(row.patients)
+
+
+def report(rows: list[Row], absent: list[str], cold: dict[str, float]) -> str:
     """Write the table as Markdown."""
-    base = rows[0].cpu_s
+    base = rows[1].cpu_s
     lines = [
         "# Speed of the plasma model beside other engines",
         "",
@@ -359,14 +357,10 @@ def report(rows: list[Row], absent: list[str], cold: float) -> str:
         f"{HOURS:,} hourly points, one run, one process, CPU seconds. Error: largest difference from the",
         "matrix exponential over the patient's peak, ten patients. Read the ratios; the machine was shared.",
         "",
-        "| engine | CPU s per 1,000 | ratio | first use s | error | patients run |",
-        "|---|---|---|---|---|---|",
+        *table(HEAD, [cells(row, base) for row in rows]),
     ]
-    lines += [
-        f"| {r.engine} | {r.cpu_s:.4g} | {r.cpu_s / base:.3g} | {r.first_s:.2f} | {r.error:.1e} | {r.patients} |"
-        for r in rows
-    ]
-    lines += ["", f"Cold start (new process, import, compile, first grid): {cold:.2f} s wall."]
+    started = ", ".join(f"{seconds:.2f} s on {name} arrays" for name, seconds in cold.items())
+    lines += ["", f"Cold start (new process, import, first grid; JAX compiles too), wall: {started}."]
     lines += [f"Not run: {line}." for line in absent]
     names = ("jax", "numpy", "scipy", "pydiffsol", "diffrax", "libroadrunner", "copasi-basico")
     lines += ["", "Versions: " + ", ".join(f"{name} {version(name)}" for name in names) + "."]
@@ -382,7 +376,7 @@ def main() -> None:
             rows += engine(patients)
         except Exception as error:
             absent.append(f"{engine.__name__} ({type(error).__name__}: {str(error)[:120]})")
-    text = report(rows, absent, cold_seconds())
+    text = report(rows, absent, {name: cold_seconds(name) for name in ("numpy", "jax.numpy")})
     print(text)
     if "--write" in sys.argv:
         Path(sys.argv[sys.argv.index("--write") + 1]).write_text(text, encoding="utf-8")

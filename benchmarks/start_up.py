@@ -14,7 +14,7 @@ import tempfile
 import time
 
 PROGRAM = "from dualtrace.cli.main import main; main()"
-GOALS = {"dualtrace --help": 0.3, "dualtrace pool": 2.0, "dualtrace report": 15.0}
+GOALS = {"dualtrace --help": 0.3, "dualtrace pool": 2.0, "dualtrace simulate exposure": 1.5, "dualtrace report": 15.0}
 
 
 def commands(folder: str) -> dict[str, list[str]]:
@@ -26,6 +26,8 @@ def commands(folder: str) -> dict[str, list[str]]:
         "dualtrace --help": [*ours, "--help"],
         "dualtrace trials list": [*ours, "trials", "list"],
         "dualtrace pool": [*ours, "pool"],
+        "import jax": [sys.executable, "-c", "import jax"],
+        "dualtrace simulate exposure": [*ours, "simulate", "exposure", "--dose", "50", "--before", "60"],
         "dualtrace report": [*ours, "report", "--output", folder],
         "dualtrace report --pdf": [*ours, "report", "--pdf", "--output", folder],
     }

@@ -10,6 +10,7 @@ import pytest
 from dualtrace.errors import EvidenceError, InputError
 from dualtrace.evidence.lint import lint
 from dualtrace.evidence.load import load, read_trial, read_trials, trial_files
+from dualtrace.evidence.source_map import read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,3 +185,32 @@ def test_a_recorded_conflict_turns_the_finding_into_a_note(tmp_path: Path, good_
     path = tmp_path / "odd.yaml"
     path.write_text(text, encoding="utf-8")
     assert {(p.check, p.severity) for p in lint([read_trial(path)])} == {("percentages_fit_counts", "note")}
+
+
+TRAPS = [
+    ("a: &x 1\nb: *x\n", 1, r"must not use YAML anchors \(&\) and aliases \(\*\); given &x"),
+    ("a: &a [*a]\n", 1, "given &a"),
+    ("a: [1, 2]\nb: *gone\n", 2, "given \\*gone"),
+    ("a: " + "[" * 20_000, 1, "must be nested at most 50 deep; here begins level 51"),
+    ("a: " + "{b: " * 60 + "1" + "}" * 60, 1, "nested at most 50 deep"),
+    (
+        "\n".join([f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" if i else "a0: &a0 lol" for i in range(12)]),
+        1,
+        "&a0",
+    ),
+    ("? [1, 2]\n: 3\n", 1, "a field name must be a word; given a list or a mapping"),
+    ("a: " + "9" * 5000 + "\n", 1, "a number or date has at most 100 characters, not 5,000"),
+    ("a: 0x\nb: !!int zz\n", 2, "'zz' cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "message"), TRAPS, ids=range(len(TRAPS)))
+def test_a_file_built_to_exhaust_the_reader_is_refused_with_its_line(
+    tmp_path: Path, text: str, line: int, message: str
+) -> None:
+    path = tmp_path / "trap.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(EvidenceError, match=message) as caught:
+        read_yaml(path)
+    assert caught.value.problems[0].line == line
+    assert "trap.yaml" in str(caught.value)

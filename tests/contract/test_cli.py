@@ -4,14 +4,52 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from command_line import ok, refused, run
+
+from dualtrace.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str) -> Result:
+    """The program as the shell would run it, in this process."""
+    out, err, code = StringIO(), StringIO(), 0
+    before = sys.argv
+    sys.argv = ["dualtrace", *arguments]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        sys.argv = before
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def ok(*arguments: str) -> str:
+    result = run(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr
+    return result.stdout
+
+
+def refused(*arguments: str) -> str:
+    result = run(*arguments)
+    assert result.returncode == 2, result.stdout
+    assert "Traceback" not in result.stderr
+    return result.stderr
 
 
 TABLE = (
@@ -144,7 +182,7 @@ def test_pool_of_one_disorder_and_a_user_folder(tmp_path: Path, good_record: str
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("pool", "--csv", "{table}", "--yi", "g"), "has no column 'g' (--yi); it has study, yi, vi, dose, site"),
+        (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "v"), "has no column 'v' (--vi)"),
         (("pool", "--yi", "yi"), "--yi is about a table; give the table with --csv FILE"),
         (("pool", "--csv", "{table}", "--yi", "y", "--vi", "vi"), "has no column 'y' (--yi); it has study, yi, vi, dose"),
         (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "study"), "line 2, column study: a number is needed; given 'a'"),
@@ -153,7 +191,7 @@ def test_pool_of_one_disorder_and_a_user_folder(tmp_path: Path, good_record: str
         (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "vi", "--moderators", "dose + I(2*dose)"), "combination"),
         (("pool", "--csv", "nowhere.csv", "--yi", "yi", "--vi", "vi"), "nowhere.csv cannot be read (No such file"),
         (("pool", "--csv", "{table}", "--yi", "yi", "--vi", "vi", "--level", "95"), "level must lie between 0 and 1"),
-        (("pool", "--moderators", "dosage"), "'dosage', which is not a column. Columns there are: disorder, year"),
+        (("pool", "--moderators", "dosage"), "'dosage', which is not a column. Columns there are: trial, measure, timepoint, disorder, year"),
         (("pool", "--disorder", "BDD"), "no trial in BDD reports severity at post; nothing to pool"),
         (("pool", "--alone"), "--alone needs --trials DIR"),
         (("pool", "--disorder", "sadness"), "'sadness' is not one of 'SAD', 'PD'"),
@@ -248,3 +286,13 @@ def test_trials_export_to_metapsy_follows_that_standard() -> None:
     assert not scheeringa["precalc_g"].startswith(
         "-"
     )  # placebo did better, and lower is better: arm 1 minus arm 2 > 0
+
+
+def test_pool_csv_refuses_two_columns_of_one_name_and_names_the_line_of_a_bad_cell(tmp_path: Path) -> None:
+    twins = tmp_path / "twins.csv"
+    twins.write_text("yi,yi,vi\n0.1,0.2,0.3\n0.2,0.3,0.1\n", encoding="utf-8")
+    found = refused("pool", "--csv", str(twins), "--yi", "yi", "--vi", "vi")
+    assert "twins.csv, line 1: every column needs a name of its own; given twice: yi" in found
+    bad = tmp_path / "bad.csv"
+    bad.write_text("yi,vi\n0.1,0.3\n0.2,-0.3\n", encoding="utf-8")
+    assert "given -0.3 in line 3." in refused("pool", "--csv", str(bad), "--yi", "yi", "--vi", "vi")

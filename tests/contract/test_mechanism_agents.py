@@ -122,3 +122,17 @@ def test_contract_dose_timing_map_holds_the_typical_persons_boost() -> None:
     assert np.all(np.abs(grid[0]) < 1e-12)
     typical = simulate(scenario, people=1, seed=1, time_h=np.zeros(1)).typical_boost
     assert grid[1, 1] == pytest.approx(typical, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id: &x dcs\nlabel: *x\n", r"agent.yaml, line 1: a file must not use YAML anchors"),
+        ("id: " + "[" * 5_000, r"agent.yaml, line 1: lists and mappings must be nested at most 50 deep"),
+        ("id: [\n", r"agent.yaml is not YAML"),
+        ("id: 9" + "9" * 5_000, r"agent.yaml is not YAML"),
+    ],
+)
+def test_an_agent_file_built_to_exhaust_the_reader_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_agent(text, "agent.yaml")

@@ -15,7 +15,19 @@ from dualtrace.errors import InputError
 from dualtrace.evidence.load import load
 from dualtrace.report import page, pdf
 from dualtrace.report.build import document, write
-from dualtrace.report.document import Cite, Document, Paragraph, Section, Table, cited, pictures, tables
+from dualtrace.report.document import (
+    Bullets,
+    Cite,
+    Document,
+    Folded,
+    Paragraph,
+    Section,
+    Table,
+    cited,
+    pictures,
+    tables,
+)
+from dualtrace.report.sections.records import records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -220,3 +232,25 @@ def test_text_of_records_cannot_break_the_page() -> None:
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
     assert "<h2>a &lt; b</h2>" in text
+
+
+def test_a_record_card_lists_places_of_design_facts_judgements_of_bias_and_every_source() -> None:
+    trial = next(t for t in load() if t.id == "hofmann2006")
+    text = plain_card("hofmann2006")
+    assert trial.risk_of_bias
+    for place in trial.design.places:
+        assert place.where in text
+    for judgement in trial.risk_of_bias:
+        assert f"{judgement.domain}: {judgement.judgement}" in text
+    for key, source in trial.sources.items():
+        assert (source.document or key).replace("_", " ") in text
+
+
+def plain_card(trial_id: str) -> str:
+    """Words of one record card, links as their text."""
+    trials = [t for t in load() if t.id == trial_id]
+    (card,) = (block for block in records(trials).blocks if isinstance(block, Folded))
+    lines = [line for block in card.blocks if isinstance(block, Bullets) for line in block.items]
+    return "\n".join(
+        "".join(part if isinstance(part, str) else getattr(part, "text", "") for part in x) for x in lines
+    )

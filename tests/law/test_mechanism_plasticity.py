@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dualtrace.errors import InputError
+from dualtrace.mechanism.calcium_control import control_rule, rate, target, weight_after
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.mechanism.plasticity import (
     RuleSet,
@@ -14,20 +15,23 @@ from dualtrace.mechanism.plasticity import (
     drug_on_calcium,
     outcome,
     population_change,
-    shouval_rate,
-    shouval_target,
 )
 from dualtrace.mechanism.slice import high_frequency, low_frequency, pulses, slice_experiment, theta_burst
 from dualtrace.mechanism.targets import slice_targets
 
 LOOKUP = load_parameters().number
-TARGETS = {target.name: target for target in slice_targets()}
+CONTROL = control_rule(LOOKUP)
+MISSED = {
+    "low-frequency depression unchanged, default set",
+    "low-frequency depression unchanged, calcium-control rule",
+}
+TARGETS = {found.name: found for found in slice_targets()}
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_law_target(name: str) -> None:
     """A target the page calls met is met, one it calls missed is missed."""
-    assert TARGETS[name].met == (name not in {"low-frequency depression unchanged, default set"})
+    assert TARGETS[name].met == (name not in MISSED)
 
 
 def test_law_no_stimulation_changes_nothing() -> None:
@@ -61,9 +65,42 @@ def test_law_population_shortcut_is_a_bcm_curve_shifted_left_by_the_drug() -> No
 
 
 def test_law_calcium_control_rule_depresses_at_middle_and_potentiates_at_high_calcium() -> None:
-    rest, middle, high = np.asarray(shouval_target(np.array([0.0, 0.45, 0.9]), LOOKUP))
+    rest, middle, high = np.asarray(target(CONTROL, np.array([0.0, 0.45, 0.9])))
     assert middle < rest < high
-    assert np.all(np.diff(np.asarray(shouval_rate(np.linspace(0.05, 1.0, 20), LOOKUP))) > 0)
+    assert np.all(np.diff(np.asarray(rate(CONTROL, np.linspace(0.05, 1.0, 20)))) > 0)
+
+
+def test_law_calcium_control_rule_is_an_alternative_for_slices() -> None:
+    """Depression at 1 Hz, potentiation by a tetanus; the drug lowers the frequency at which one becomes the other."""
+
+    def change(times: np.ndarray, gain: float) -> float:
+        return float(slice_experiment(CONTROL, times, gain=gain, firing=0.0, lookup=LOOKUP))
+
+    assert change(low_frequency(), 1.0) < 0.9
+    assert change(high_frequency(), 1.0) > 1.5
+    crossing = [
+        next(hertz for hertz in range(2, 60, 2) if change(low_frequency(hertz=hertz, pulses=200), gain) > 1)
+        for gain in (1.0, 1.25)
+    ]
+    assert crossing[1] < crossing[0]
+
+
+def test_law_calcium_control_weight_equals_fine_steps() -> None:
+    times, step = theta_burst(2), 1e-5
+    spikes = pulses(times, CONTROL, firing=0.0)
+    weight, calcium = float(target(CONTROL, 0.0)), 0.0
+    end = times[-1] + 0.4
+    grid = np.arange(0.0, end, step)
+    jumps = np.zeros(grid.size)
+    np.add.at(jumps, np.round(times / step).astype(int), 0.45)
+    trace = np.empty(grid.size)
+    for k, jump in enumerate(jumps):
+        calcium += jump
+        trace[k] = calcium
+        calcium *= np.exp(-step / 0.05)
+    for eta, omega in zip(*(np.asarray(f(CONTROL, trace)) for f in (rate, target)), strict=True):
+        weight += step * eta * (omega - weight)
+    assert float(weight_after(CONTROL, spikes, 1.0)) == pytest.approx(weight, abs=0.003)
 
 
 def test_law_slice_change_has_a_gradient_in_the_gain() -> None:

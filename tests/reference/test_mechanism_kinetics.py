@@ -9,6 +9,7 @@ from dualtrace.mechanism.brain import default_brain
 from dualtrace.mechanism.dosing import Meal, bolus, repeat
 from dualtrace.mechanism.linear import area_to_infinity, concentration
 from dualtrace.mechanism.observations import (
+    ALGHAMDI_DOSES_BEFORE,
     ALGHAMDI_TABLE_3,
     DSERINE_PEAKS_UM,
     KEMPKER_CSF_OVER_SERUM,
@@ -17,6 +18,7 @@ from dualtrace.mechanism.observations import (
     SteadyRegimen,
 )
 from dualtrace.mechanism.parameters import load_parameters
+from dualtrace.mechanism.patients import patient_checks, surplus
 from dualtrace.mechanism.plasma import (
     covariates,
     default_kinetics,
@@ -92,6 +94,19 @@ def test_reference_alghamdi_table_3_with_occasion_variability() -> None:
         over[row.label] = float(np.mean(area)) / row.area_mg_h_L
     assert all(1.0 <= ratio <= 1.18 for ratio in over.values()), over
     assert {label for label, ratio in over.items() if ratio > 1.15} <= {"250 mg qid", "500 mg qid"}
+
+
+def test_reference_alghamdi_table_3_after_ten_doses() -> None:
+    """The published pattern across regimens is that of a day after ten doses: one constant surplus remains."""
+    over = surplus(occasions=True, doses_before=ALGHAMDI_DOSES_BEFORE)
+    assert np.all((over > 0.02) & (over < 0.08))
+    steady = surplus(occasions=True, doses_before=None)
+    assert np.all(over.std(axis=0) < steady.std(axis=0) / 3)
+
+
+def test_reference_levels_in_patients_are_met_or_said_to_be_missed() -> None:
+    missed = {check.what for check in patient_checks() if check.met is False}
+    assert missed == {"Taiwan 2014, 8.8 mg/kg daily, 2 h", "label, 250 mg twice daily, mean level"}
 
 
 def test_reference_resendiz_galvan_single_500_mg() -> None:

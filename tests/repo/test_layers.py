@@ -12,10 +12,12 @@ SOURCE = ROOT / "src" / "dualtrace"
 
 MAY_IMPORT = {
     "errors": set(),
-    "evidence": {"errors"},
+    "frozen": set(),
+    "safe_yaml": {"errors"},
+    "evidence": {"errors", "frozen", "safe_yaml"},
     "effects": {"errors", "evidence"},
     "pooling": {"errors", "evidence", "effects"},
-    "mechanism": {"errors", "evidence"},
+    "mechanism": {"errors", "frozen", "safe_yaml"},
     "report": {"errors", "evidence", "effects", "pooling", "mechanism"},
     "cli": {"errors", "evidence", "effects", "pooling", "mechanism", "report"},
 }

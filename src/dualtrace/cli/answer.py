@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -46,13 +46,8 @@ class Part:
     refused: str = ""
 
     def __str__(self) -> str:
-        if self.result is None:
-            return f"{self.title}: not available. {self.refused}"
-        return f"{self.title}\n{self.result}" if self.title else str(self.result)
-
-    def untitled(self) -> Part:
-        """The same without its title where there is a result that says what it is."""
-        return self if self.result is None else replace(self, title="")
+        body = f"Not available: {self.refused}" if self.result is None else str(self.result)
+        return f"{self.title}\n{body}" if self.title else body
 
     def for_json(self) -> dict[str, Any]:
         """The result as a dictionary, or the sentence why there is none."""

@@ -1,124 +1,167 @@
-"""``dualtrace bayes``: pooling with priors, by quadrature where one mean is asked for, else by sampling."""
+"""``dualtrace bayes``: pooling with priors, by quadrature for one mean and by sampling for larger models."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dualtrace.cli.answer import Part, show
-from dualtrace.cli.asked import rows_options
+from dualtrace.cli.asked import many_rows_options
 from dualtrace.cli.options import formula_option, json_option, level_option
-from dualtrace.cli.prior import TAU_HELP, mean_prior, tau_prior, usual
 from dualtrace.cli.rows import designed, read_rows
 from dualtrace.errors import InputError
+from dualtrace.pooling import bayesian
 from dualtrace.pooling.bayesian import nuts
-from dualtrace.pooling.bayesian.fit import fit, sensitivity
-from dualtrace.pooling.bayesian.model import load
+from dualtrace.pooling.bayesian.priors import MeanPrior
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dualtrace.cli.asked import Asked
-    from dualtrace.cli.rows import Rows
-    from dualtrace.pooling.bayesian.priors import MeanPrior, TauPrior
+    from dualtrace.cli.rows import Designed
+    from dualtrace.pooling.bayesian.priors import TauPrior
+    from dualtrace.pooling.bayesian.sampled import Sampled
+
+TAU_PRIORS: dict[str, tuple[Callable[..., TauPrior], int]] = {
+    "half-normal": (bayesian.half_normal, 1),
+    "half-cauchy": (bayesian.half_cauchy, 1),
+    "half-t": (bayesian.half_t, 2),
+    "log-normal": (bayesian.log_normal, 2),
+    "log-t": (bayesian.log_t, 3),
+}
+"""Prior of tau by name, with how many numbers it takes; log-normal and log-t are those of tau²."""
+
+EMPIRICAL: dict[str, Callable[..., TauPrior]] = {"turner": bayesian.turner, "rhodes": bayesian.rhodes}
+"""Priors from published meta-analyses; an outcome and a comparison may follow in brackets."""
+
+SENSITIVITY = ("half-normal(0.25)", "half-normal(0.5)", "half-normal(1)", "half-cauchy(0.5)")
 
 
 @click.command()
-@rows_options
-@click.option("--tau-prior", "tau", multiple=True, metavar="PRIOR", help=f"{TAU_HELP}.  [default: half-normal(0.5)]")
-@click.option(
-    "--mean-prior", "mean", metavar="PRIOR", help="flat or normal(MEAN, SD).  [default: flat; samples: normal(0, 2)]"
-)
-@click.option("--sensitivity", "compare", is_flag=True, help="The answer under several priors of tau.")
+@many_rows_options
 @formula_option
-@click.option("--groups", metavar="COLUMN", help="Groups partially pooled towards a common mean (samples).")
-@click.option("--cluster", metavar="COLUMN", help="Rows of one cluster share an effect (samples).")
-@click.option("--t-df", type=float, help="True effects follow a t distribution: 4 is robust (samples).")
-@click.option("--draws", type=click.IntRange(min=1), default=1000, show_default=True, help="Per chain, of four.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--tau-prior", "tau", default="half-normal(0.5)", show_default=True, help="half-normal(s), half-cauchy(s), ..."
+)
+@click.option("--mean-prior", "mean", metavar="MEAN,SD", help="Normal prior of the mean effect.  [default: flat]")
+@click.option("--sensitivity", is_flag=True, help="Repeat with other priors of tau.")
+@click.option("--groups", metavar="COLUMN", help="Groups partially pooled, for example disorder (needs sampling).")
+@click.option("--cluster", metavar="COLUMN", help="Cluster of each row: three levels (needs sampling).")
+@click.option("--t-df", type=float, help="Robust t distribution of true effects (needs sampling).")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the sampler.")
 @level_option
 @json_option
 def bayes(
     asked: Asked,
-    tau: tuple[str, ...],
-    mean: str | None,
-    compare: bool,
     moderators: str | None,
+    tau: str,
+    mean: str | None,
+    sensitivity: bool,
     groups: str | None,
     cluster: str | None,
     t_df: float | None,
-    draws: int,
     seed: int,
     level: float,
     as_json: bool,
 ) -> None:
-    """Pool with priors; rows known only as intervals or directions take part.
+    """Pool effects with priors; rows known only as intervals or directions take part.
 
-    One mean is computed exactly, by quadrature. --moderators, --groups, --cluster and --t-df are sampled by NUTS and
-    need the extra `bayes`: pip install 'dualtrace[bayes]'. A --tau-prior given several times, or --sensitivity,
-    compares priors.
+    One mean is computed by quadrature, without sampling. Moderators, groups, clusters and t effects are sampled by
+    NUTS, which needs the extra: pip install "dualtrace[bayes]". Priors of tau: half-normal(scale),
+    half-cauchy(scale), half-t(df,scale), log-normal(location,scale) and log-t(location,scale,df) of tau², and
+    turner(outcome,comparison) for log odds ratios or rhodes(outcome,comparison) for standardised differences.
 
     \b
     Examples:
-      dualtrace bayes --outcome severity_mixed --tau-prior "rhodes(mental_health)"
-      dualtrace bayes --csv effects.csv --tau-prior "half-cauchy(0.5)" --mean-prior "normal(0, 1)"
-      dualtrace bayes --sensitivity
-      dualtrace bayes --outcome severity_mixed --groups disorder
+      dualtrace bayes
+      dualtrace bayes --tau-prior "rhodes(mental_health,drug_placebo)" --sensitivity
+      dualtrace bayes --groups disorder
+      dualtrace bayes --csv effects.csv --mean-prior 0,1 --tau-prior "half-cauchy(0.5)"
     """
-    rows = read_rows(asked)
-    priors = tuple(tau_prior(text) for text in tau)
-    belief = None if mean is None else mean_prior(mean)
-    if compare and not priors:
-        priors = usual(_metric(asked, rows))
-    elif compare and len(priors) == 1:
-        raise InputError("--sensitivity compares priors: give several --tau-prior, or none for the usual ones")
-    if moderators or groups or cluster or t_df is not None:
-        load("numpyro")  # refuses in a sentence before anything is computed
-        options: dict[str, Any] = {"draws": draws, "seed": seed, "level": level, "mean_prior": belief}
-        if t_df is not None:
-            options["t_df"] = t_df
-        _sample(rows, moderators, (groups, cluster), priors, options, as_json=as_json)
-        return
-    _exact(rows, priors, belief, level, as_json=as_json)
+    prior, centre = tau_prior(tau), mean_prior(mean)
+    chosen = designed(read_rows(asked), moderators)
+    sampled = moderators is not None or groups is not None or cluster is not None or t_df is not None
+    if sampled and sensitivity:
+        raise InputError(
+            "--sensitivity repeats the model with one mean; leave out moderators, groups, cluster and t-df"
+        )
+    if sampled:
+        extra = {"groups": groups, "clusters": cluster}
+        columns = {key: chosen.rows.column(name, f"--{key}") for key, name in extra.items() if name is not None}
+        model: dict[str, Any] = columns | ({} if t_df is None else {"t_df": t_df})
+        parts = [Part("fit", "", _sample(chosen, prior, centre, model, seed, level))]
+    else:
+        parts = _exact(chosen, prior, centre, level, sensitivity=sensitivity)
+    show(chosen.rows, parts, as_json=as_json)
 
 
 def _exact(
-    rows: Rows, priors: tuple[TauPrior, ...], belief: MeanPrior | None, level: float, *, as_json: bool
-) -> None:
-    """By quadrature."""
-    data: dict[str, Any] = {"yi": rows.yi, "vi": rows.vi, "lo": rows.lo, "hi": rows.hi}
-    options: dict[str, Any] = {"mean_prior": belief, "level": level}
-    if len(priors) > 1:
-        part = Part("sensitivity", "", sensitivity(**data, tau_priors=priors, **options))
-    else:
-        prior = priors[0] if priors else None
-        part = Part("fit", "", fit(**data, tau_prior=prior, slab=list(rows.slab), **options))
-    show(rows, [part], as_json=as_json)
+    chosen: Designed, prior: TauPrior, centre: MeanPrior | None, level: float, *, sensitivity: bool
+) -> list[Part]:
+    rows = chosen.rows
+    bounds: dict[str, Any] = {"lo": rows.lo, "hi": rows.hi, "mean_prior": centre, "level": level}
+    found = bayesian.fit(rows.yi, rows.vi, tau_prior=prior, slab=list(rows.slab), **bounds)
+    parts = [Part("fit", "", found)]
+    if sensitivity:
+        priors = [prior, *(tau_prior(text) for text in SENSITIVITY if str(tau_prior(text)) != str(prior))]
+        others = bayesian.sensitivity(rows.yi, rows.vi, tau_priors=priors, **bounds)
+        parts.append(Part("sensitivity", "Other priors of tau", others))
+    return parts
 
 
 def _sample(
-    rows: Rows,
-    formula: str | None,
-    structure: tuple[str | None, str | None],
-    priors: tuple[TauPrior, ...],
-    options: dict[str, Any],
-    *,
-    as_json: bool,
-) -> None:
-    """By NUTS."""
-    chosen = designed(rows, formula)
-    for name, option, column in zip(("groups", "clusters"), ("--groups", "--cluster"), structure, strict=True):
-        if column is not None:
-            options[name] = chosen.rows.column(column, option)
-    data = chosen.data | {"lo": chosen.rows.lo, "hi": chosen.rows.hi}
-    if len(priors) > 1:
-        part = Part("sensitivity", "", nuts.sensitivity(**data, tau_priors=priors, **options))
-    else:
-        part = Part("fit", "", nuts.sample(**data, tau_prior=priors[0] if priors else None, **options))
-    show(chosen.rows, [part], as_json=as_json)
+    chosen: Designed, prior: TauPrior, centre: MeanPrior | None, model: dict[str, Any], seed: int, level: float
+) -> Sampled:
+    rows = chosen.rows
+    return nuts.sample(
+        **chosen.data, lo=rows.lo, hi=rows.hi, tau_prior=prior, mean_prior=centre, seed=seed, level=level, **model
+    )
 
 
-def _metric(asked: Asked, rows: Rows) -> str:
-    """Metric of the effects, as far as it is known."""
-    if asked.table is not None:
-        return asked.measure or ""
-    return "SMD" if ", SMD;" in rows.title else asked.ratio or "OR"
+def tau_prior(text: str) -> TauPrior:
+    """Return the prior that a text such as ``half-normal(0.5)`` names.
+
+    Raises
+    ------
+    InputError
+        When it names none.
+    """
+    known = ", ".join([*TAU_PRIORS, *EMPIRICAL])
+    match = re.fullmatch(r"\s*([a-z-]+)\s*(?:\(([^()]*)\))?\s*", text)
+    if match is None or match[1] not in {*TAU_PRIORS, *EMPIRICAL}:
+        raise InputError(f"--tau-prior must be one of {known}, its numbers in brackets; given {text!r}")
+    name, inside = match[1], [part.strip() for part in (match[2] or "").split(",") if part.strip()]
+    if name in EMPIRICAL:
+        if len(inside) > 2:
+            raise InputError(f"--tau-prior {name} takes an outcome and a comparison at most; given {text!r}")
+        return EMPIRICAL[name](*inside)
+    make, count = TAU_PRIORS[name]
+    numbers = [_number(part, text) for part in inside]
+    if len(numbers) != count:
+        raise InputError(f"--tau-prior {name} takes {count} numbers in brackets; given {text!r}")
+    return make(*numbers)
+
+
+def mean_prior(text: str | None) -> MeanPrior | None:
+    """Return the normal prior that a text such as ``0,1`` names; None without one.
+
+    Raises
+    ------
+    InputError
+        When it is not two numbers.
+    """
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise InputError(f"--mean-prior must be a mean and a standard deviation, for example 0,1; given {text!r}")
+    return MeanPrior(*(_number(part, text) for part in parts))
+
+
+def _number(part: str, text: str) -> float:
+    try:
+        return float(part)
+    except ValueError:
+        raise InputError(f"a number is needed; given {part!r} in {text!r}") from None

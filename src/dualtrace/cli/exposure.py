@@ -15,6 +15,7 @@ from dualtrace.mechanism.chain import Structure, Switches
 from dualtrace.mechanism.consolidation import Kernel
 from dualtrace.mechanism.dosing import Meal, bolus
 from dualtrace.mechanism.parameters import load_parameters
+from dualtrace.mechanism.population import band
 from dualtrace.mechanism.receptor import Antidepressant
 from dualtrace.mechanism.scenario import LEVELS, Result, Scenario, chain_of, simulate
 from dualtrace.mechanism.subject import Subject
@@ -140,7 +141,7 @@ def _hours_shown(scenario: Scenario, result: Result) -> Iterable[float]:
 
 
 def _cell(result: Result, link: str, row: int) -> str:
-    low, _, high = result.curve_band(link)[:, row]
+    low, _, high = band(np.asarray(getattr(result.people, link))[:, row], LEVELS)
     return f"{float(getattr(result.typical, link)[row]):.3g} ({low:.3g}-{high:.3g})"
 
 

@@ -13,11 +13,11 @@ from dualtrace.errors import DualtraceError, EvidenceError
 VERBS: dict[str, tuple[str, str]] = {
     "bayes": (
         "dualtrace.cli.bayes",
-        "Pool effects with priors: exactly where one mean is asked for, else by sampling.",
+        "Pool effects with priors; one mean is computed exactly.",
     ),
     "bias": (
         "dualtrace.cli.bias",
-        "Small-study effects and selective reporting: every test, with what speaks against it.",
+        "Test and correct for small-study effects and selective reporting.",
     ),
     "counts": ("dualtrace.cli.counts", "Pool sparse counts without continuity corrections."),
     "effects": ("dualtrace.cli.effects", "Compute effect sizes from the raw columns of a table."),

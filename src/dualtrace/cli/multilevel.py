@@ -165,8 +165,4 @@ def _information(everything: Designed, cluster: str, level: float) -> Part:
 def _notes(groups: list[Any] | None, rho: float | None) -> list[str]:
     if groups is None or rho is not None or len({str(group) for group in groups}) == len(groups):
         return []
-    sentence = (
-        "Sampling errors within a cluster are taken as independent. Where rows share participants, give --rho and "
-        "try several values."
-    )
-    return [sentence]
+    return ["Sampling errors within a cluster are taken as independent. Where rows share participants, try --rho."]

@@ -108,8 +108,9 @@ def raw_columns(frame: DataFrame, asked: Asked, path: Path) -> dict[str, Array]:
         parts = [given.get(part, part) for part in COMPLEMENTS.get(name, ())]
         if not parts or not set(parts) <= set(frame.columns):
             raise TableError(
-                f"{asked.measure_title} needs the columns {', '.join(needed)}; {path} lacks {name} and has "
-                f"{', '.join(map(str, frame.columns))}. Name it with --columns {name}=COLUMN"
+                f"{asked.measure} ({MEASURES[asked.measure or ''].title}) needs the columns {', '.join(needed)}; "
+                f"{path} lacks {name} and has {', '.join(map(str, frame.columns))}. "
+                f"Name it with --columns {name}=COLUMN"
             )
         found[name] = finite(frame, parts[0], path) + finite(frame, parts[1], path)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,17 +10,17 @@ import click
 from dualtrace.cli.answer import Part, attempt, show
 from dualtrace.cli.asked import rows_options
 from dualtrace.cli.options import formula_option, json_option, level_option, method_option, test_option
-from dualtrace.cli.rows import designed, read_rows
-from dualtrace.pooling import univariate
+from dualtrace.cli.rows import Designed, designed, read_rows
+from dualtrace.errors import InputError
 from dualtrace.pooling.robustness.decomposition import decompose
-from dualtrace.pooling.robustness.gosh import gosh
+from dualtrace.pooling.robustness.drapery import drapery
+from dualtrace.pooling.robustness.gosh import Gosh, gosh
 from dualtrace.pooling.robustness.influence import baujat, influence
 from dualtrace.pooling.robustness.leave_out import cumulative, leave_one_out
 from dualtrace.pooling.robustness.permutation import permutation_test
 
 if TYPE_CHECKING:
     from dualtrace.cli.asked import Asked
-    from dualtrace.cli.rows import Designed
     from dualtrace.pooling.contract import Tau2Method, TestName
 
 
@@ -28,74 +29,128 @@ if TYPE_CHECKING:
 @formula_option
 @method_option
 @test_option
-@level_option
-@click.option("--by", metavar="COLUMN", help="Leave out groups of rows, and split Q between and within them.")
-@click.option("--order", metavar="COLUMN", help="Order of the cumulative fits.  [default: year, else as given]")
+@click.option("--by", metavar="COLUMN", help="Also leave out whole groups, and split Q between and within them.")
+@click.option("--order", metavar="COLUMN", help="Column that orders the cumulative analysis.  [default: year]")
+@click.option("--gosh", "subsets", type=int, metavar="N", help="Fit N random subsets of the rows (0: all of them).")
+@click.option("--permute", type=int, metavar="N", help="Permutation test with N rearrangements.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of --gosh and --permute.")
 @click.option(
-    "--gosh", "subsets", type=click.IntRange(min=1), metavar="N", help="Fit N subsets (all, where N allows)."
+    "--figures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for a drapery plot, and GOSH if asked.",
 )
-@click.option("--permute", type=click.IntRange(min=2), metavar="N", help="Permutation test with N permutations.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of subsets and permutations.")
+@level_option
 @json_option
 def robustness(
     asked: Asked,
     moderators: str | None,
     method: Tau2Method,
     test: TestName | None,
-    level: float,
     by: str | None,
     order: str | None,
     subsets: int | None,
     permute: int | None,
     seed: int,
+    figures: Path | None,
+    level: float,
     as_json: bool,
 ) -> None:
-    """Influence of single rows, leave-one-out, cumulative fits, Baujat's axes; on request GOSH and permutation.
+    """Refit the model without each row, and see what the answer hangs on.
+
+    Only rows with an effect take part; the report's chapter on single trials does the same with all information.
+    Diagnostics flag rows to read again, not rows to delete.
 
     \b
     Examples:
+      dualtrace robustness --outcome severity_mixed
       dualtrace robustness --outcome severity_mixed --by disorder
-      dualtrace robustness --csv effects.csv --gosh 5000 --permute 1000
-      dualtrace robustness --csv effects.csv --moderators dose --order year --json
+      dualtrace robustness --csv effects.csv --gosh 2000 --permute 1000 --order year
+      dualtrace robustness --outcome severity_mixed --gosh 0 --figures figures
     """
-    chosen = designed(read_rows(asked).exact("A look at single rows"), moderators)
-    one = {"method": method}
-    two: dict[str, Any] = one | {"test": test or chosen.rows.test}
-    three: dict[str, Any] = two | {"level": level}
-    data = chosen.data
+    for name, given, least in (("--gosh", subsets, 0), ("--permute", permute, 1)):
+        if given is not None and given < least:
+            raise InputError(f"{name} must be {least} or more; given {given}")
+    chosen = designed(read_rows(asked).exact("This analysis"), moderators)
+    fitting: dict[str, Any] = {"method": method, "test": test or chosen.rows.test}
     parts = [
-        Part("fit", "", univariate.fit(**data, **three)),
-        attempt("influence", "Influence of single rows (* influential)", lambda: influence(**data, **two)),
-        attempt("leave_one_out", "Without each row", lambda: leave_one_out(**data, **three)),
-        attempt("cumulative", "As rows were added", lambda: cumulative(**data, order=_order(chosen, order), **three)),
-        attempt("baujat", "Baujat", lambda: baujat(**data, method=method)),
+        attempt("influence", "Influence of each row", lambda: influence(**chosen.data, **fitting)),
+        attempt("leave_one_out", "Without each row", lambda: leave_one_out(**chosen.data, **fitting, level=level)),
+        attempt("baujat", "Contributions to heterogeneity", lambda: baujat(**chosen.data, method=method)),
+        *_in_order(chosen, order, fitting, level),
+        *_by_group(chosen, by, fitting, level),
     ]
-    if by is not None:
-        groups = chosen.rows.column(by, "--by")
-        parts.append(
-            attempt("leave_group_out", f"Without each {by}", lambda: leave_one_out(**data, groups=groups, **three))
-        )
-        rows = {key: data[key] for key in ("yi", "vi", "slab")}
-        parts.append(attempt("decomposition", f"Q by {by}", lambda: decompose(**rows, groups=groups)))
     if subsets is not None:
-        parts.append(
-            attempt("gosh", "Subsets of rows", lambda: gosh(**data, subsets=subsets, key=seed, method=method))
-        )
+        wanted = subsets or None
+        parts.append(attempt("gosh", "Subsets", lambda: gosh(**chosen.data, method=method, subsets=wanted, key=seed)))
     if permute is not None:
+        again: dict[str, Any] = {"iterations": permute, "key": seed, "level": level}
         parts.append(
-            attempt(
-                "permutation",
-                "Permutation test",
-                lambda: permutation_test(**data, iterations=permute, intervals=True, key=seed, **three),
-            )
+            attempt("permutation", "Permutation test", lambda: permutation_test(**chosen.data, **fitting, **again))
         )
-    show(chosen.rows, parts, as_json=as_json)
+    notes = [] if figures is None else _draw(chosen, parts, fitting, level, figures)
+    show(chosen.rows, parts, as_json=as_json, notes=notes)
 
 
-def _order(chosen: Designed, column: str | None) -> list[Any] | None:
-    if column is not None:
-        return chosen.rows.column(column, "--order")
+def _draw(chosen: Designed, parts: list[Part], fitting: dict[str, Any], level: float, folder: Path) -> list[str]:
+    """Write the figures and say where they are."""
+    from dualtrace.report.figures import drapery as drapery_figure
+    from dualtrace.report.figures import gosh as gosh_figure
+    from dualtrace.report.figures.save import save
+
+    if chosen.X is not None:
+        raise InputError("--figures draws models with one mean; leave out --moderators")
+    rows = chosen.rows
+    curves = drapery(rows.yi, rows.vi, slab=list(rows.slab), level=level, **fitting)
+    spec = drapery_figure.drapery_spec(curves, title=rows.title)
+    drawn = {"drapery.png": drapery_figure.drapery(spec)}
+    fits = next((part.result for part in parts if part.key == "gosh"), None)
+    if isinstance(fits, Gosh):
+        drawn["gosh.png"] = gosh_figure.gosh(gosh_figure.gosh_spec(fits, title=rows.title))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in drawn.items():
+            save(figure, folder / name)
+    except OSError as error:
+        raise InputError(f"--figures {folder}: the figures cannot be written there ({error.strerror})") from None
+    return [f"Figures: {', '.join(str(folder / name) for name in drawn)}"]
+
+
+def _in_order(chosen: Designed, column: str | None, fitting: dict[str, Any], level: float) -> list[Part]:
+    """Rows added one after another; silent where no order is known and none was asked for."""
     table = chosen.rows.table
-    if "year" not in table.columns or table["year"].isna().any():
-        return None
-    return list(table["year"])
+    if column is None and "year" not in table.columns:
+        return []
+    if column is None and table["year"].isna().any():
+        nameless = ", ".join(str(label) for label in table.index[table["year"].isna()])
+        return [
+            Part("cumulative", "Cumulative", None, f"no year is known of {nameless}; name a column with --order.")
+        ]
+    name = column or "year"
+    order = chosen.rows.column(name, "--order")
+    return [
+        attempt(
+            "cumulative",
+            f"Cumulative, in the order of {name}",
+            lambda: cumulative(**chosen.data, **fitting, order=order, level=level),
+        )
+    ]
+
+
+def _by_group(chosen: Designed, column: str | None, fitting: dict[str, Any], level: float) -> list[Part]:
+    """Whole groups left out, and Q split by them."""
+    if column is None:
+        return []
+    groups = chosen.rows.column(column, "--by")
+    rows = chosen.rows
+    return [
+        attempt(
+            "leave_group_out",
+            f"Without each {column}",
+            lambda: leave_one_out(**chosen.data, **fitting, groups=groups, level=level),
+        ),
+        attempt(
+            "decomposition",
+            f"Heterogeneity between and within {column}",
+            lambda: decompose(rows.yi, rows.vi, groups, slab=list(rows.slab)),
+        ),
+    ]

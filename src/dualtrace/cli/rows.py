@@ -83,8 +83,8 @@ class Rows:
         """Title, and what was left out, in at most two lines."""
         if not self.left_out:
             return self.title
-        why = "Without an estimate, or without a moderator, so not in this fit"
-        return f"{self.title}\n{why}: {', '.join(self.left_out)}."
+        names = ", ".join(self.left_out)
+        return f"{self.title}\nWithout an estimate, or without a moderator, so not in this fit: {names}."
 
     def pick(self, index: Ints) -> Rows:
         """Some of the rows."""
@@ -249,7 +249,7 @@ def _evidence_rows(asked: Asked) -> Rows:
 
 def _facts(trial: Trial, effect: Effect) -> dict[str, Any]:
     what = {"trial": effect.trial, "measure": effect.measure, "timepoint": effect.timepoint.value}
-    return moderator_row(trial, effect) | what
+    return what | moderator_row(trial, effect)
 
 
 def _one_per_trial(asked: Asked) -> tuple[tuple[Effect, ...], tuple[Trial, ...]]:
@@ -351,7 +351,7 @@ def _bounds(frame: DataFrame, asked: Asked, path: Path) -> tuple[Array, Array]:
 
 
 def labels(frame: DataFrame, column: str | None, path: Path) -> tuple[str, ...]:
-    """Return labels of the rows, all different; ``row`` and the line of the file where there are none.
+    """Return labels of the rows, all different; ``line`` and its number in the file where there are none.
 
     Raises
     ------
@@ -362,7 +362,7 @@ def labels(frame: DataFrame, column: str | None, path: Path) -> tuple[str, ...]:
         require_column(frame, column, "--slab", path)
     chosen = column or next((name for name in LABELS if name in frame.columns), None)
     if chosen is None:
-        return tuple(f"row {line}" for line in range(2, len(frame) + 2))
+        return tuple(f"line {line}" for line in range(2, len(frame) + 2))
     return _distinct([str(label) for label in frame[chosen]])
 
 

@@ -1,4 +1,4 @@
-"""``dualtrace simulate``: the mechanism at the command line. JAX loads inside the commands, not before."""
+"""``dualtrace simulate``: the mechanism at the command line. The model loads inside the commands, not before."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ def read_table(path: Path) -> DataFrame:
     from pandas.errors import EmptyDataError, ParserError
 
     try:
+        header = read_csv(path, encoding="utf-8", header=None, nrows=1, dtype=str)
+        _refuse_twins([str(cell) for cell in header.iloc[0]], path)
         return read_csv(path, encoding="utf-8")
     except UnicodeDecodeError as error:
         raise TableError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
@@ -27,3 +29,13 @@ def read_table(path: Path) -> DataFrame:
         raise TableError(f"{path} is not a CSV table ({str(error).strip()})") from None
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def _refuse_twins(columns: list[str], path: Path) -> None:
+    """Two columns of one name: which was meant cannot be known."""
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise TableError(
+            f"{path}, line 1: every column needs a name of its own; given twice: {', '.join(twice)}. "
+            "Rename or remove one."
+        )

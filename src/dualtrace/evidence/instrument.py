@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from dualtrace.evidence.frozen import Frozen, Key, Text
+from dualtrace.frozen import Frozen, Key, Text
 
 
 class Instrument(Frozen):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 from pydantic import ValidationError
 
 from dualtrace.errors import EvidenceError, InputError, Problem
-from dualtrace.evidence.frozen import Frozen
 from dualtrace.evidence.instrument import Instrument
 from dualtrace.evidence.pooled import PublishedPooling
 from dualtrace.evidence.record import Trial
 from dualtrace.evidence.reference import Reference
 from dualtrace.evidence.source_map import FieldPath, SourceMap, read_yaml
 from dualtrace.evidence.statistic import AnyReport
+from dualtrace.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dualtrace.evidence.frozen import Frozen, Key, Text, Url
 from dualtrace.evidence.statistic import ArmCount, Interval, P
+from dualtrace.frozen import Frozen, Key, Text, Url
 
 
 class PooledResult(Frozen):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dualtrace.evidence.frozen import Frozen, Key, Span, Text, Url
 from dualtrace.evidence.statistic import AnyReport, P
+from dualtrace.frozen import Frozen, Key, Span, Text, Url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

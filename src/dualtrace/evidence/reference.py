@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from dualtrace.evidence.frozen import Frozen, Text, Url
+from dualtrace.frozen import Frozen, Text, Url
 
 
 class Reference(Frozen):

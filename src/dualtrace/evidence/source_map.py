@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dualtrace.errors import EvidenceError, Problem
+from dualtrace.safe_yaml import LOADER, find_trap, shorten
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1_000_000
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LONGEST_NUMBER = 100
+"""Most characters of an unquoted number, date or truth value."""
 
 FieldPath = tuple[str | int, ...]
 
@@ -63,14 +65,17 @@ def read_yaml(path: Path) -> SourceMap:
     Raises
     ------
     EvidenceError
-        When the file is too large, not UTF-8, not YAML, empty, or repeats a key.
+        When the file is too large, not UTF-8, not YAML, empty, repeats a key, uses an anchor or alias, or is
+        nested too deeply.
     """
     text = _read_text(path)
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        if trap := find_trap(text):
+            raise EvidenceError((Problem(path, trap.line, "", trap.message, trap.remedy),))
+        node = yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error)
+        what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         line = mark.line + 1 if mark else 0
         remedy = "Check quotes, colons and indentation there; the file may be cut off."
         raise EvidenceError((Problem(path, line, "", f"this is not valid YAML ({what}).", remedy),)) from None
@@ -106,10 +111,14 @@ def _construct(
     if isinstance(node, yaml.MappingNode):
         content: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                message = "a field name must be a word; given a list or a mapping."
+                problems.append(Problem(path, line, dotted(where), message, "Write one word before the colon."))
+                continue
             key = str(key_node.value)
             here = (*where, key)
             value = _construct(value_node, here, lines, problems, path)
-            line = key_node.start_mark.line + 1
             if key in content:
                 remedy = "Keep one of them."
                 problems.append(Problem(path, line, dotted(here), "the key stands twice.", remedy))
@@ -120,8 +129,12 @@ def _construct(
         return [_construct(item, (*where, i), lines, problems, path) for i, item in enumerate(node.value)]
     try:
         return _scalar(node)
-    except (ValueError, yaml.YAMLError) as error:
-        problems.append(Problem(path, lines[where], dotted(where), f"{node.value!r} cannot be read ({error})."))
+    except (ValueError, ArithmeticError, LookupError, AttributeError, yaml.YAMLError) as error:
+        # PyYAML's own readers of numbers and dates fail in all these ways on text they were told to read.
+        said = getattr(error, "problem", None) or (str(error) if isinstance(error, ValueError) else None)
+        reason = said or f"it does not fit {node.tag}"
+        message = f"{shorten(node.value)!r} cannot be read ({reason})."
+        problems.append(Problem(path, lines[where], dotted(where), message, "Correct it, or quote it if it is text."))
         return None
 
 
@@ -131,4 +144,6 @@ _SCALARS = yaml.SafeLoader("")
 def _scalar(node: yaml.Node) -> Any:  # noqa: ANN401
     if node.tag == "tag:yaml.org,2002:str":
         return node.value
+    if len(node.value) > LONGEST_NUMBER:
+        raise ValueError(f"a number or date has at most {LONGEST_NUMBER} characters, not {len(node.value):,}")
     return _SCALARS.construct_object(node)

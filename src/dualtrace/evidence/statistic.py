@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from dualtrace.evidence.frozen import Frozen, Key, Span, Text
+from dualtrace.frozen import Frozen, Key, Span, Text
 
 
 class Favours(StrEnum):

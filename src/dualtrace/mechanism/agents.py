@@ -22,21 +22,20 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import jax.numpy as jnp
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from dualtrace import safe_yaml
 from dualtrace.errors import InputError
-from dualtrace.evidence.frozen import Frozen, Key, Text
+from dualtrace.frozen import Frozen, Key, Text
 from dualtrace.mechanism import receptor
+from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.brain import brain_kinetics
 from dualtrace.mechanism.chain import DEFAULT, Chain, Switches, connect
 from dualtrace.mechanism.plasma import TYPICAL, Deviations, one_compartment, two_compartment
 from dualtrace.mechanism.units import quantity
 
 if TYPE_CHECKING:
-    from jax.typing import ArrayLike
-
+    from dualtrace.mechanism.arrays import ArrayLike
     from dualtrace.mechanism.linear import LinearKinetics
     from dualtrace.mechanism.parameters import Lookup
 
@@ -149,9 +148,7 @@ class Agent(Measured):
 def read_agent(text: str, where: str) -> Agent:
     """Read an agent from YAML text; ``where`` is the file named in messages."""
     try:
-        return Agent.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise InputError(f"{where} is not YAML: {error}") from error
+        return Agent.model_validate(safe_yaml.parse(text, where))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -201,11 +198,11 @@ def dserine(lookup: Lookup) -> Agent:
 def agent_kinetics(agent: Agent, weight_kg: ArrayLike, deviations: Deviations = TYPICAL) -> LinearKinetics:
     """Plasma kinetics of an agent in a person of that weight."""
     own = agent.kinetics
-    size = jnp.asarray(weight_kg) if own.per_kg else jnp.asarray(1.0)
-    clearance = own.clearance * size * jnp.exp(jnp.asarray(deviations.clearance) + deviations.occasion_clearance)
-    volume = own.volume * size * jnp.exp(jnp.asarray(deviations.volume))
-    absorption = own.absorption * jnp.exp(jnp.asarray(deviations.absorption))
-    lag = own.lag * jnp.exp(jnp.asarray(deviations.lag))
+    size = xp.asarray(weight_kg) if own.per_kg else xp.asarray(1.0)
+    clearance = own.clearance * size * xp.exp(xp.asarray(deviations.clearance) + deviations.occasion_clearance)
+    volume = own.volume * size * xp.exp(xp.asarray(deviations.volume))
+    absorption = own.absorption * xp.exp(xp.asarray(deviations.absorption))
+    lag = own.lag * xp.exp(xp.asarray(deviations.lag))
     if own.exchange is None or own.peripheral_volume is None:
         return one_compartment(clearance=clearance, volume=volume, absorption=absorption, lag=lag)
     return two_compartment(
@@ -229,12 +226,12 @@ def agent_chain(
     """Assemble the chain of an agent, its affinity scaled by class as glycine's."""
     plasma = agent_kinetics(agent, weight_kg, deviations)
     potency = receptor.glycine(lookup).k / lookup("receptor.k_glycine", "uM")
-    k = jnp.inf if agent.receptor.k is None else agent.receptor.k
-    ic50 = jnp.inf if agent.receptor.channel_ic50 is None else agent.receptor.channel_ic50
+    k = xp.inf if agent.receptor.k is None else agent.receptor.k
+    ic50 = xp.inf if agent.receptor.channel_ic50 is None else agent.receptor.channel_ic50
     return connect(
         plasma,
         brain_kinetics(plasma, kp=agent.brain.kp, ke0=agent.brain.ke0),
-        receptor.Ligand(k=k * potency, efficacy=jnp.asarray(agent.receptor.efficacy)),
+        receptor.Ligand(k=k * potency, efficacy=xp.asarray(agent.receptor.efficacy)),
         lookup,
         molar_mass=agent.molar_mass,
         channel_ic50_um=ic50,

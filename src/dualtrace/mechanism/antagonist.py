@@ -10,8 +10,7 @@ from dualtrace.mechanism.receptor import Surroundings, glutamate_left, unblocked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jax.typing import ArrayLike
-
+    from dualtrace.mechanism.arrays import ArrayLike
     from dualtrace.mechanism.parameters import Lookup
 
 SITE_ANTAGONISTS = {

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import jax.numpy as jnp
+from dualtrace.mechanism.arrays import xp
 
 if TYPE_CHECKING:
-    from jax.typing import ArrayLike
-
+    from dualtrace.mechanism.arrays import ArrayLike
     from dualtrace.mechanism.linear import LinearKinetics
     from dualtrace.mechanism.parameters import Lookup
 
@@ -39,7 +38,7 @@ def brain_kinetics(
     -----
     Defaults from CSF/serum of 0.52 at 2 h and 0.66 at 6 h (Kempker 2022, doi 10.1093/cid/ciab992).
     """
-    rate = jnp.asarray(ke0)
+    rate = xp.asarray(ke0)
     return plasma._replace(
         poles=(*plasma.poles[:1], rate, *plasma.poles[1:]), scale=plasma.scale * kp * unbound * rate
     )

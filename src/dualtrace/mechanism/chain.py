@@ -12,16 +12,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-import jax.numpy as jnp
-from jax import Array
-
 from dualtrace.errors import InputError
 from dualtrace.mechanism import receptor
 from dualtrace.mechanism.antagonist import surroundings
+from dualtrace.mechanism.arrays import compiled, xp
 from dualtrace.mechanism.brain import default_brain
 from dualtrace.mechanism.consolidation import Kernel, Quadrature, boost, exponential_window, step_window
 from dualtrace.mechanism.linear import Doses, LinearKinetics, concentration
-from dualtrace.mechanism.numerics import compiled
 from dualtrace.mechanism.plasma import (
     TYPICAL,
     Covariates,
@@ -35,8 +32,7 @@ from dualtrace.mechanism.tolerance import OFF, Tolerance, default_tolerance, eff
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jax.typing import ArrayLike
-
+    from dualtrace.mechanism.arrays import Array, ArrayLike
     from dualtrace.mechanism.dosing import Meal
     from dualtrace.mechanism.parameters import Lookup
 
@@ -155,14 +151,14 @@ def connect(
     return Chain(
         plasma=plasma,
         brain=brain,
-        molar_mass=jnp.asarray(molar_mass),
+        molar_mass=xp.asarray(molar_mass),
         site=site,
         drug=drug,
         around=surroundings(switches.antagonists_um, lookup),
-        sites_lost=jnp.asarray(lookup("antidepressant.site_loss", "1") if whole_site else 0.0),
-        channel_ic50_um=jnp.asarray(channel_ic50_um),
+        sites_lost=xp.asarray(lookup("antidepressant.site_loss", "1") if whole_site else 0.0),
+        channel_ic50_um=xp.asarray(channel_ic50_um),
         tolerance=default_tolerance(lookup) if switches.tolerance else OFF,
-        window_h=jnp.asarray(lookup(width, "h")),
+        window_h=xp.asarray(lookup(width, "h")),
     )
 
 
@@ -200,7 +196,9 @@ def consolidation_window(
     chain: Chain, doses: Doses, session_end_h: ArrayLike, kernel: Kernel = Kernel.EXPONENTIAL
 ) -> Quadrature:
     """Return times and weights at which ``M`` samples the gain, split where a dose arrives."""
-    arrivals = jnp.concatenate([doses.time_h + chain.brain.lag, doses.time_h])
+    arrivals = xp.concatenate(xp.broadcast_arrays(doses.time_h + chain.brain.lag, doses.time_h), axis=-1)
+    if arrivals.ndim > 1:  # a population's kinetics carry an axis for times, here of length one
+        arrivals = arrivals[..., 0, :]
     if kernel is Kernel.STEP:
         return step_window(session_end_h=session_end_h, width_h=chain.window_h, arrivals_h=arrivals)
     return exponential_window(session_end_h=session_end_h, tau_h=chain.window_h, arrivals_h=arrivals)

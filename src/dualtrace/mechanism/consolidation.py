@@ -12,12 +12,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
+
+from dualtrace.mechanism.arrays import xp
 
 if TYPE_CHECKING:
-    from jax.typing import ArrayLike
+    from dualtrace.mechanism.arrays import Array, ArrayLike
 
 _NODES = 32
 _STRETCH = 3
@@ -51,33 +51,36 @@ def exponential_window(*, session_end_h: ArrayLike, tau_h: ArrayLike, arrivals_h
     tau_h
         ``tau_c``: time constant of the window.
     arrivals_h
-        Times at which a dose starts to be absorbed, shape ``(n_doses,)``; the integrand has a corner there.
+        Times at which a dose starts to be absorbed, shape ``(..., n_doses)``; the integrand has a corner there.
     """
-    stretch = _STRETCH * jnp.asarray(tau_h)
-    after = jnp.sort(jnp.maximum(jnp.asarray(arrivals_h) - session_end_h, 0))
-    corners = jnp.concatenate([jnp.ones(1), jnp.exp(-after / stretch), jnp.zeros(1)])
-    place, share = _pieces(corners[::-1])
+    stretch = _STRETCH * xp.asarray(tau_h)
+    after = xp.sort(xp.maximum(xp.asarray(arrivals_h) - session_end_h, 0), axis=-1)
+    place, share = _pieces(xp.exp(-after / stretch)[..., ::-1])
     weight = share * _STRETCH * place ** (_STRETCH - 1)
-    return Quadrature(jnp.asarray(session_end_h) - stretch * jnp.log(place), weight)
+    return Quadrature(xp.asarray(session_end_h) - stretch * xp.log(place), weight)
 
 
 def step_window(*, session_end_h: ArrayLike, width_h: ArrayLike, arrivals_h: ArrayLike) -> Quadrature:
     """Nodes of a window that is fully open for ``width_h`` hours and then closed."""
-    width = jnp.asarray(width_h)
-    after = jnp.sort(jnp.clip(jnp.asarray(arrivals_h) - session_end_h, 0, width))
-    corners = jnp.concatenate([jnp.zeros(1), after / width, jnp.ones(1)])
-    place, share = _pieces(corners)
-    return Quadrature(jnp.asarray(session_end_h) + width * place, share)
+    width = xp.asarray(width_h)
+    after = xp.sort(xp.clip(xp.asarray(arrivals_h) - session_end_h, 0, width), axis=-1)
+    place, share = _pieces(after / width)
+    return Quadrature(xp.asarray(session_end_h) + width * place, share)
 
 
 def _pieces(corners: Array) -> tuple[Array, Array]:
-    """Gauss–Legendre nodes and weights on each piece between rising corners, flattened."""
-    node, weight = (jnp.asarray(half) for half in np.polynomial.legendre.leggauss(_NODES))
-    low, high = corners[:-1, None], corners[1:, None]
+    """Gauss–Legendre nodes and weights on each piece of 0 to 1 between rising corners, in one row."""
+    node, weight = (half.astype(corners.dtype) for half in np.polynomial.legendre.leggauss(_NODES))
+    least = np.finfo(corners.dtype).tiny  # keeps the last node finite when a dose comes weeks after the session
+    end = xp.ones_like(corners[..., :1])
+    edges = xp.concatenate([0 * end, corners, end], axis=-1)
+    low, high = edges[..., :-1, None], edges[..., 1:, None]
     half = (high - low) / 2
-    return ((low + high) / 2 + half * node).ravel(), (half * weight).ravel()
+    place, share = (low + high) / 2 + half * node, half * weight
+    row = (*place.shape[:-2], place.shape[-2] * place.shape[-1])
+    return xp.maximum(place, least).reshape(row), share.reshape(row)
 
 
 def boost(effective_gain: ArrayLike, window: Quadrature) -> Array:
     """``M``: the drug's extra gain averaged over a window; 0 without drug, negative for a blocker."""
-    return jnp.sum(window.weight * (jnp.asarray(effective_gain) - 1), axis=-1)
+    return xp.sum(window.weight * (xp.asarray(effective_gain) - 1), axis=-1)

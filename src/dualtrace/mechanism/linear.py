@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add, mul
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import jax
-import jax.numpy as jnp
-from jax import Array
+import numpy as np
 
-from dualtrace.mechanism.numerics import chain_response, compiled
+from dualtrace.mechanism.arrays import compiled, marked, otherwise, scan, xp
+from dualtrace.mechanism.numerics import chain_response
 
 if TYPE_CHECKING:
-    from jax.typing import ArrayLike
+    from dualtrace.mechanism.arrays import Array, ArrayLike
 
 
 class LinearKinetics(NamedTuple):
@@ -53,9 +52,9 @@ class Doses(NamedTuple):
 
 def unit_response(kinetics: LinearKinetics, since_dose: ArrayLike) -> Array:
     """Concentration per mg at a time since the dose was swallowed (h); 0 before the lag is over."""
-    elapsed = jnp.asarray(since_dose) - kinetics.lag
-    time = jnp.maximum(elapsed, 0)
-    return jnp.where(elapsed >= 0, kinetics.scale * _shape(kinetics, time), 0)
+    elapsed = xp.asarray(since_dose) - kinetics.lag
+    time = xp.maximum(elapsed, 0)
+    return xp.where(elapsed >= 0, kinetics.scale * _shape(kinetics, time), 0)
 
 
 def _shape(kinetics: LinearKinetics, time: Array) -> Array:
@@ -77,9 +76,9 @@ def concentration(kinetics: LinearKinetics, doses: Doses, times_h: ArrayLike) ->
     Array
         Shape of ``times_h``.
     """
-    times = jnp.asarray(times_h)
+    times = xp.asarray(times_h)
     since = times[..., None] - doses.time_h
-    return jnp.sum(doses.amount_mg * unit_response(kinetics, since), axis=-1)
+    return xp.sum(doses.amount_mg * unit_response(kinetics, since), axis=-1)
 
 
 def area_to_infinity(kinetics: LinearKinetics, doses: Doses) -> Array:
@@ -89,12 +88,12 @@ def area_to_infinity(kinetics: LinearKinetics, doses: Doses) -> Array:
         gain = gain / pole
     if kinetics.zero is not None:
         gain = gain * kinetics.zero
-    return jnp.sum(gain * doses.amount_mg)
+    return xp.sum(gain * doses.amount_mg)
 
 
 def area(kinetics: LinearKinetics, doses: Doses, times_h: ArrayLike) -> Array:
     """Area under the concentration up to ``times_h``: integration adds a pole at zero."""
-    nil = jnp.zeros_like(jnp.asarray(kinetics.poles[0]))
+    nil = xp.zeros_like(xp.asarray(kinetics.poles[0]))
     grown = kinetics._replace(poles=(nil, *kinetics.poles))
     return concentration(grown, doses, times_h)
 
@@ -121,24 +120,25 @@ def on_grid(kinetics: LinearKinetics, doses: Doses, *, step_h: float, count: int
         Shape ``(count,)`` or ``(count, n_patients)``. For many patients pass leaves with a patient axis
         rather than ``vmap``: the time axis then stays first and memory is read in order (five times faster).
     """
-    shape = jnp.broadcast_shapes(*(jnp.shape(leaf) for leaf in jax.tree.leaves(kinetics)))
+    leaves = (*kinetics.poles, kinetics.scale, kinetics.lag, 0.0 if kinetics.zero is None else kinetics.zero)
+    shape = np.broadcast_shapes(*(np.shape(leaf) for leaf in leaves))
     index, entering = _entering(kinetics, doses, step_h=step_h, start_h=start_h, patients=shape)
-    busy = jnp.zeros(count, bool).at[index.ravel()].set(True, mode="drop")
+    busy = marked(index, count)
     steps = range(len(kinetics.poles))
     carry_over = [[chain_response(kinetics.poles[i : j + 1], step_h) for i in range(j + 1)] for j in steps]
 
     def admit(state: tuple[Array, ...], now: Array) -> tuple[Array, ...]:
         here = index == now
-        return tuple(state[j] + jnp.sum(jnp.where(here, entering[j], 0), axis=0) for j in steps)
+        return tuple(state[j] + xp.sum(xp.where(here, entering[j], 0), axis=0) for j in steps)
 
-    def advance(state: tuple[Array, ...], tick: tuple[Array, Array]) -> tuple[tuple[Array, ...], Array]:
+    def advance(state: tuple[Any, ...], tick: tuple[Array, Array]) -> tuple[tuple[Any, ...], Array]:
         now, arrives = tick
         state = tuple(reduce(add, map(mul, carry_over[j], state)) for j in steps)
-        state = jax.lax.cond(arrives, admit, lambda same, _: same, state, now)
+        state = otherwise(arrives, admit, state, now)
         return state, _read_out(kinetics, state)
 
-    empty = tuple(jnp.zeros(shape, amount.dtype) for amount in entering)
-    return jax.lax.scan(advance, empty, (jnp.arange(count, dtype=index.dtype), busy))[1]
+    empty = tuple(np.zeros(shape, amount.dtype) for amount in entering)
+    return cast("Array", scan(advance, empty, (np.arange(count, dtype=index.dtype), busy)))
 
 
 def _entering(
@@ -146,9 +146,9 @@ def _entering(
 ) -> tuple[Array, tuple[Array, ...]]:
     """First grid index at or after each dose's arrival, and what each step of the chain holds by then."""
     per_dose = (-1,) + (1,) * len(patients)
-    arrival = jnp.broadcast_to(doses.time_h.reshape(per_dose) + kinetics.lag, (doses.time_h.size, *patients))
-    index = jnp.maximum(jnp.ceil((arrival - start_h) / step_h), 0).astype(jnp.int32)
-    after = jnp.maximum(start_h + index * step_h - arrival, 0)
+    arrival = xp.broadcast_to(doses.time_h.reshape(per_dose) + kinetics.lag, (doses.time_h.size, *patients))
+    index = xp.maximum(xp.ceil((arrival - start_h) / step_h), 0).astype(np.int32)
+    after = xp.maximum(start_h + index * step_h - arrival, 0)
     amount = doses.amount_mg.reshape(per_dose)
     return index, tuple(amount * chain_response(kinetics.poles[: j + 1], after) for j in range(len(kinetics.poles)))
 

@@ -4,38 +4,19 @@ Every linear model here (absorption, one or two compartments, transit stages, ef
 product of poles ``1/(s + r)``; its response to a unit dose is a divided difference of ``exp(-r t)``.
 Written naively that is a difference of nearly equal numbers whenever two rates are close; here it is
 computed so that rates may coincide, in double and in single precision.
-
-Importing this module switches JAX to double precision, the default of the mechanism; arrays that come in
-as float32 stay float32.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
-import jax
-import jax.numpy as jnp
-from jax import Array
+from dualtrace.mechanism.arrays import compiled, xp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from jax.typing import ArrayLike
-
-jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]  # jax leaves it unannotated
-
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-def compiled(*static: str) -> Callable[[F], F]:
-    """Compile a function with JAX and keep its signature; ``static`` names arguments that set shapes."""
-
-    def compile_it(function: F) -> F:
-        return cast("F", jax.jit(function, static_argnames=static))
-
-    return compile_it
-
+    from dualtrace.mechanism.arrays import Array, ArrayLike
 
 _SERIES_TERMS = 14
 """Terms of the series; with rates spread over less than 1/t its remainder is below 1e-16."""
@@ -64,12 +45,12 @@ def chain_response(rates: Sequence[ArrayLike], time: ArrayLike) -> Array:
     Divided differences of the exponential (Opitz; McCurdy, Ng & Parlett 1984, doi 10.2307/2008278).
     Rates are sorted; a difference over a spread times t of less than one is replaced by its series.
     """
-    time = jnp.asarray(time)
+    time = xp.asarray(time)
     count = len(rates)
     ordered = _ascending(rates)
     spare = max(time.ndim - (ordered.ndim - 1), 0)
     ordered = ordered.reshape(count, *(1,) * spare, *ordered.shape[1:])
-    row = jnp.exp(-ordered * time)
+    row = xp.exp(-ordered * time)
     for order in range(1, count):
         window = [ordered[k : count - order + k] for k in range(order + 1)]
         row = _merged(window, time=time, faster=row[1:], slower=row[:-1])
@@ -78,7 +59,7 @@ def chain_response(rates: Sequence[ArrayLike], time: ArrayLike) -> Array:
 
 def _ascending(rates: Sequence[ArrayLike]) -> Array:
     """Sort elementwise so that differences are taken over the widest spread."""
-    return jnp.sort(jnp.stack(jnp.broadcast_arrays(*(jnp.asarray(rate) for rate in rates))), axis=0)
+    return xp.sort(xp.stack(xp.broadcast_arrays(*(xp.asarray(rate) for rate in rates))), axis=0)
 
 
 def _merged(rates: Sequence[Array], *, time: Array, faster: Array, slower: Array) -> Array:
@@ -87,25 +68,25 @@ def _merged(rates: Sequence[Array], *, time: Array, faster: Array, slower: Array
     if len(rates) == 2:
         return time * slower * _mean_decay(gap * time)
     near = gap * time < 1
-    difference = (slower - faster) / jnp.where(gap > 0, gap, 1)
-    return jnp.where(near, _series(rates, jnp.where(near, time, 0)), difference)
+    difference = (slower - faster) / xp.where(gap > 0, gap, 1)
+    return xp.where(near, _series(rates, xp.where(near, time, 0)), difference)
 
 
 def _mean_decay(x: Array) -> Array:
     """``(1 - exp(-x)) / x``, 1 at ``x = 0``, with a gradient there."""
-    small = jnp.abs(x) < 1e-4
-    safe = jnp.where(small, 1, x)
-    return jnp.where(small, 1 - x / 2 + x**2 / 6 - x**3 / 24, -jnp.expm1(-safe) / safe)
+    small = xp.abs(x) < 1e-4
+    safe = xp.where(small, 1, x)
+    return xp.where(small, 1 - x / 2 + x**2 / 6 - x**3 / 24, -xp.expm1(-safe) / safe)
 
 
 def _series(rates: Sequence[Array], time: Array) -> Array:
     """Taylor series of the divided difference about the middle rate (complete homogeneous sums)."""
     middle = (rates[0] + rates[-1]) / 2
     steps = [-(rate - middle) * time for rate in rates]
-    sums = [jnp.ones_like(time * middle)] + [jnp.zeros_like(time * middle)] * _SERIES_TERMS
+    sums = [xp.ones_like(time * middle)] + [xp.zeros_like(time * middle)] * _SERIES_TERMS
     for step in steps:
         for k in range(1, _SERIES_TERMS + 1):
             sums[k] = sums[k] + step * sums[k - 1]
     lift = len(rates) - 1
     total = sum(value * (1.0 / math.factorial(k + lift)) for k, value in enumerate(sums))
-    return jnp.exp(-middle * time) * time**lift * total
+    return xp.exp(-middle * time) * time**lift * total

@@ -10,11 +10,11 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from dualtrace import safe_yaml
 from dualtrace.errors import InputError
-from dualtrace.evidence.frozen import Frozen, Key, Text
+from dualtrace.frozen import Frozen, Key, Text
 from dualtrace.mechanism.prior import Fixed, Prior, read_prior
 
 if TYPE_CHECKING:
@@ -135,9 +135,7 @@ class ParameterTable(Frozen):
 def read_parameters(text: str, where: str) -> ParameterTable:
     """Read a parameter table from YAML text; ``where`` is the file named in error messages."""
     try:
-        return ParameterTable.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise InputError(f"{where} is not YAML: {error}") from error
+        return ParameterTable.model_validate(safe_yaml.parse(text, where))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import jax.numpy as jnp
-from jax import Array
-
+from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.dosing import Meal, Regimen
 from dualtrace.mechanism.linear import Doses, LinearKinetics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jax.typing import ArrayLike
-
+    from dualtrace.mechanism.arrays import Array, ArrayLike
     from dualtrace.mechanism.parameters import Lookup
     from dualtrace.mechanism.subject import Subject
 
@@ -46,8 +43,8 @@ def one_compartment(
     -----
     Alghamdi 2019, doi 10.1128/AAC.00055-19. ``k_a = k_e`` is no special case.
     """
-    rate = jnp.asarray(absorption)
-    return LinearKinetics(poles=(rate, jnp.asarray(clearance) / volume), scale=rate / volume, lag=jnp.asarray(lag))
+    rate = xp.asarray(absorption)
+    return LinearKinetics(poles=(rate, xp.asarray(clearance) / volume), scale=rate / volume, lag=xp.asarray(lag))
 
 
 def two_compartment(
@@ -66,13 +63,13 @@ def two_compartment(
 
     ``exchange`` is Q (L/h): ``k12 = Q/V1``, ``k21 = Q/V2``, ``k10 = CL/V1``.
     """
-    rate = jnp.asarray(absorption)
-    out, across = jnp.asarray(clearance) / volume, jnp.asarray(exchange) / volume
-    back = jnp.asarray(exchange) / peripheral_volume
+    rate = xp.asarray(absorption)
+    out, across = xp.asarray(clearance) / volume, xp.asarray(exchange) / volume
+    back = xp.asarray(exchange) / peripheral_volume
     total = out + across + back
-    root = jnp.sqrt(total**2 - 4 * out * back)
+    root = xp.sqrt(total**2 - 4 * out * back)
     fast = (total + root) / 2
-    return LinearKinetics(poles=(rate, fast, out * back / fast), scale=rate / volume, lag=jnp.asarray(lag), zero=back)
+    return LinearKinetics(poles=(rate, fast, out * back / fast), scale=rate / volume, lag=xp.asarray(lag), zero=back)
 
 
 def transit(
@@ -85,10 +82,10 @@ def transit(
     With whole ``N`` (``stages``) the input is a chain of ``N + 1`` equal rates.
     Resendiz-Galvan 2025, doi 10.1128/aac.00101-25.
     """
-    through = (stages + 1) / jnp.asarray(mean_time)
-    rate = jnp.asarray(absorption)
-    poles = (*(through,) * (stages + 1), rate, jnp.asarray(clearance) / volume)
-    return LinearKinetics(poles=poles, scale=through ** (stages + 1) * rate / volume, lag=jnp.zeros_like(rate))
+    through = (stages + 1) / xp.asarray(mean_time)
+    rate = xp.asarray(absorption)
+    poles = (*(through,) * (stages + 1), rate, xp.asarray(clearance) / volume)
+    return LinearKinetics(poles=poles, scale=through ** (stages + 1) * rate / volume, lag=xp.zeros_like(rate))
 
 
 class Covariates(NamedTuple):
@@ -136,18 +133,18 @@ def clearance(person: Covariates, lookup: Lookup) -> Array:
     ``(weight / 70 kg)^0.75``.
     """
     reference, exponent = lookup("plasma.crcl_reference", "mL/min"), lookup("plasma.clearance_crcl", "1")
-    child = jnp.asarray(person.child)
-    crcl = jnp.where(child > 0, lookup("subject.crcl", "mL/min"), person.crcl)
-    size = (jnp.asarray(person.weight) / lookup("subject.weight", "kg")) ** lookup("child.clearance_exponent", "1")
-    disease = jnp.exp(lookup("plasma.clearance_patient", "1") * jnp.asarray(person.tb_patient))
+    child = xp.asarray(person.child)
+    crcl = xp.where(child > 0, lookup("subject.crcl", "mL/min"), person.crcl)
+    size = (xp.asarray(person.weight) / lookup("subject.weight", "kg")) ** lookup("child.clearance_exponent", "1")
+    disease = xp.exp(lookup("plasma.clearance_patient", "1") * xp.asarray(person.tb_patient))
     adult = lookup("plasma.clearance", "L/h") * disease * (crcl / reference) ** exponent
-    return jnp.asarray(adult) * jnp.where(child > 0, size, 1.0)
+    return xp.asarray(adult) * xp.where(child > 0, size, 1.0)
 
 
 def volume(person: Covariates, lookup: Lookup) -> Array:
     """Typical apparent volume (L): proportional to weight."""
     per_kg = lookup("plasma.volume", "L") / lookup("plasma.weight_reference", "kg")
-    return jnp.asarray(person.weight * per_kg)
+    return xp.asarray(person.weight * per_kg)
 
 
 _ABSORPTION = {
@@ -163,27 +160,27 @@ def absorption(meals: Sequence[Meal], lookup: Lookup) -> Array:
     """Typical absorption rate of each dose (1/h), by meal; one number when all meals are alike."""
     names = [_ABSORPTION[meal] for meal in meals] or [_ABSORPTION[Meal.FASTED]]
     if len(set(names)) == 1:
-        return jnp.asarray(lookup(names[0], "1/h"))
-    return jnp.stack([jnp.asarray(lookup(name, "1/h")) for name in names])
+        return xp.asarray(lookup(names[0], "1/h"))
+    return xp.stack([xp.asarray(lookup(name, "1/h")) for name in names])
 
 
 def default_kinetics(
     person: Covariates, meals: Sequence[Meal], lookup: Lookup, deviations: Deviations = TYPICAL
 ) -> LinearKinetics:
     """Alghamdi's model for these covariates, meals and deviations."""
-    own = jnp.asarray(deviations.clearance) + jnp.asarray(deviations.occasion_clearance)
+    own = xp.asarray(deviations.clearance) + xp.asarray(deviations.occasion_clearance)
     return one_compartment(
-        clearance=clearance(person, lookup) * jnp.exp(own),
-        volume=volume(person, lookup) * jnp.exp(jnp.asarray(deviations.volume)),
-        absorption=absorption(meals, lookup) * jnp.exp(jnp.asarray(deviations.absorption)),
-        lag=lookup("plasma.lag", "h") * jnp.exp(jnp.asarray(deviations.lag)),
+        clearance=clearance(person, lookup) * xp.exp(own),
+        volume=volume(person, lookup) * xp.exp(xp.asarray(deviations.volume)),
+        absorption=absorption(meals, lookup) * xp.exp(xp.asarray(deviations.absorption)),
+        lag=lookup("plasma.lag", "h") * xp.exp(xp.asarray(deviations.lag)),
     )
 
 
 def renal_function(person: Covariates, lookup: Lookup) -> Array:
     """Creatinine clearance standardised to 56 kg over its reference value."""
-    standardised = person.crcl / jnp.asarray(person.weight) * lookup("transit.renal_weight", "kg")
-    return jnp.asarray(standardised / lookup("transit.renal_reference", "mL/min"))
+    standardised = person.crcl / xp.asarray(person.weight) * lookup("transit.renal_weight", "kg")
+    return xp.asarray(standardised / lookup("transit.renal_reference", "mL/min"))
 
 
 def transit_kinetics(
@@ -197,27 +194,27 @@ def transit_kinetics(
 
     .. math:: CL = (0.589\,RF + 0.901)(FFM/38.6)^{0.75},\quad V = 37.0\,(FFM/38.6)
     """
-    size = jnp.asarray(person.fat_free_mass) / lookup("transit.ffm_reference", "kg")
-    share = renal_function(person, lookup) if renal is None else jnp.asarray(renal)
+    size = xp.asarray(person.fat_free_mass) / lookup("transit.ffm_reference", "kg")
+    share = renal_function(person, lookup) if renal is None else xp.asarray(renal)
     base = lookup("transit.clearance_renal", "L/h") * share + lookup("transit.clearance_other", "L/h")
-    own = jnp.asarray(deviations.clearance) + jnp.asarray(deviations.occasion_clearance)
+    own = xp.asarray(deviations.clearance) + xp.asarray(deviations.occasion_clearance)
     return transit(
-        clearance=base * size ** lookup("transit.clearance_exponent", "1") * jnp.exp(own),
-        volume=lookup("transit.volume", "L") * size * jnp.exp(jnp.asarray(deviations.volume)),
-        absorption=lookup("transit.absorption", "1/h") * jnp.exp(jnp.asarray(deviations.absorption)),
-        mean_time=lookup("transit.mean_time", "h") * jnp.exp(jnp.asarray(deviations.lag)),
+        clearance=base * size ** lookup("transit.clearance_exponent", "1") * xp.exp(own),
+        volume=lookup("transit.volume", "L") * size * xp.exp(xp.asarray(deviations.volume)),
+        absorption=lookup("transit.absorption", "1/h") * xp.exp(xp.asarray(deviations.absorption)),
+        mean_time=lookup("transit.mean_time", "h") * xp.exp(xp.asarray(deviations.lag)),
         stages=round(lookup("transit.stages", "1")),
     )
 
 
 def micromolar(mg_per_litre: ArrayLike, molar_mass: ArrayLike) -> Array:
     """``C[uM] = 1000 C[mg/L] / M`` with the molar mass ``M`` in g/mol."""
-    return 1000 * jnp.asarray(mg_per_litre) / molar_mass
+    return 1000 * xp.asarray(mg_per_litre) / molar_mass
 
 
 def dose_arrays(regimen: Regimen) -> Doses:
     """Return times and amounts of a regimen as arrays."""
-    return Doses(jnp.asarray(regimen.times_h, float), jnp.asarray(regimen.amounts_mg, float))
+    return Doses(xp.asarray(regimen.times_h, float), xp.asarray(regimen.amounts_mg, float))
 
 
 def peak_time(kinetics: LinearKinetics) -> Array:
@@ -229,6 +226,6 @@ def peak_time(kinetics: LinearKinetics) -> Array:
     """
     fast, slow = kinetics.poles
     gap = (fast - slow) / slow
-    near = jnp.abs(gap) < 1e-6
-    ratio = jnp.where(near, 1 - gap / 2, jnp.log1p(gap) / jnp.where(near, 1, gap))
+    near = xp.abs(gap) < 1e-6
+    ratio = xp.where(near, 1 - gap / 2, xp.log1p(gap) / xp.where(near, 1, gap))
     return kinetics.lag + ratio / slow

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import erf
 
-from dualtrace.mechanism.numerics import compiled
+from dualtrace.mechanism.arrays import compiled
 
 if TYPE_CHECKING:
     from jax.typing import ArrayLike
@@ -199,25 +199,3 @@ def population_change(drive: ArrayLike, lookup: Lookup) -> Array:
     rise = 1 / (1 + (constant("theta_p") / jnp.maximum(x, 1e-30)) ** constant("n"))
     fall = 1 / (1 + (constant("theta_d") / jnp.maximum(x, 1e-30)) ** constant("m"))
     return jnp.asarray(constant("potentiation") * rise - constant("depression") * fall)
-
-
-def shouval_target(calcium_um: ArrayLike, lookup: Lookup) -> Array:
-    r"""Weight towards which calcium drives in the calcium-control rule.
-
-    .. math:: \Omega = w_0 + \mathrm{sig}(Ca - \alpha_2; \beta_2) - w_0\,\mathrm{sig}(Ca - \alpha_1; \beta_1)
-    """
-
-    def sigmoid(name: str) -> Array:
-        middle = lookup(f"plasticity.shouval.alpha{name}", "uM")
-        slope = lookup(f"plasticity.shouval.beta{name}", "1/uM")
-        return jax.nn.sigmoid(slope * (jnp.asarray(calcium_um) - middle))
-
-    base = lookup("plasticity.shouval.base", "1")
-    return jnp.asarray(base + sigmoid("2") - base * sigmoid("1"))
-
-
-def shouval_rate(calcium_um: ArrayLike, lookup: Lookup) -> Array:
-    """Learning rate (1/s): ``1/eta = p1 / (p2 + Ca^p3) + p4``."""
-    p1, p4 = lookup("plasticity.shouval.p1", "s"), lookup("plasticity.shouval.p4", "s")
-    p2, p3 = lookup("plasticity.shouval.p2", "1"), lookup("plasticity.shouval.p3", "1")
-    return jnp.asarray(1 / (p1 / (p2 + jnp.asarray(calcium_um) ** p3) + p4))

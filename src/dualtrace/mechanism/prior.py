@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from dualtrace.evidence.frozen import Frozen
+from dualtrace.frozen import Frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,12 +13,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-import jax.numpy as jnp
-from jax import Array
+from dualtrace.mechanism.arrays import xp
 
 if TYPE_CHECKING:
-    from jax.typing import ArrayLike
-
+    from dualtrace.mechanism.arrays import Array, ArrayLike
     from dualtrace.mechanism.parameters import Lookup
 
 CLASSES = ("2a", "2b", "2c", "2d")
@@ -70,7 +68,7 @@ class Antidepressant(StrEnum):
 
 def endogenous_load(occupied: ArrayLike) -> Array:
     """``e = theta0 / (1 - theta0)`` for the share ``theta0`` of sites occupied before the drug."""
-    share = jnp.asarray(occupied)
+    share = xp.asarray(occupied)
     return share / (1 - share)
 
 
@@ -87,12 +85,12 @@ def with_arousal(site: GlycineSite, arousal: ArrayLike, slope: ArrayLike) -> Gly
     The rival account of the dual effect: high arousal fills the site, and a partial agonist then competes
     with better ones (glycine release in lateral amygdala, Li 2013, doi 10.1038/ncomms2779).
     """
-    return site._replace(load=site.load * (1 + jnp.asarray(slope) * jnp.asarray(arousal)))
+    return site._replace(load=site.load * (1 + xp.asarray(slope) * xp.asarray(arousal)))
 
 
 def with_coagonist(site: GlycineSite, concentration_um: ArrayLike, ligand: Ligand) -> GlycineSite:
     """Add a full agonist (extra glycine, D-serine, sarcosine) to the endogenous load."""
-    return site._replace(load=site.load + jnp.asarray(concentration_um)[..., None] / ligand.k)
+    return site._replace(load=site.load + xp.asarray(concentration_um)[..., None] / ligand.k)
 
 
 def with_antidepressant(
@@ -115,7 +113,7 @@ def open_fraction(site: GlycineSite, drug_load: ArrayLike, efficacy: ArrayLike, 
 
     .. math:: R_s = \frac{e_s + \varepsilon_s d_s}{1 + e_s + d_s + b}
     """
-    drug = jnp.asarray(drug_load)
+    drug = xp.asarray(drug_load)
     return (site.load + efficacy * drug) / (1 + site.load + drug + competitor)
 
 
@@ -123,7 +121,7 @@ def gain_by_class(
     site: GlycineSite, concentration_um: ArrayLike, ligand: Ligand, competitor: ArrayLike = 0.0
 ) -> Array:
     """``G_s = R_s(D) / R_s(0)``, the last axis being the class."""
-    drug = jnp.asarray(concentration_um)[..., None] / ligand.k
+    drug = xp.asarray(concentration_um)[..., None] / ligand.k
     return open_fraction(site, drug, ligand.efficacy, competitor) / occupied_share(site)
 
 
@@ -134,27 +132,27 @@ def gain(site: GlycineSite, concentration_um: ArrayLike, ligand: Ligand, around:
 
     times the shares left by channel blockers and by antagonists of glutamate.
     """
-    drug = jnp.asarray(concentration_um)[..., None] / ligand.k
-    now = jnp.sum(site.weight * open_fraction(site, drug, ligand.efficacy, around.competitor), axis=-1)
-    before = jnp.sum(site.weight * occupied_share(site), axis=-1)
+    drug = xp.asarray(concentration_um)[..., None] / ligand.k
+    now = xp.sum(site.weight * open_fraction(site, drug, ligand.efficacy, around.competitor), axis=-1)
+    before = xp.sum(site.weight * occupied_share(site), axis=-1)
     return now / before * around.channel * around.glutamate
 
 
 def occupancy(site: GlycineSite, concentration_um: ArrayLike, ligand: Ligand, around: Surroundings = CLEAN) -> Array:
     """Share of sites held by the drug, averaged over classes: ``d / (1 + e + d + b)``."""
-    drug = jnp.asarray(concentration_um)[..., None] / ligand.k
-    return jnp.sum(site.weight * drug / (1 + site.load + drug + around.competitor), axis=-1)
+    drug = xp.asarray(concentration_um)[..., None] / ligand.k
+    return xp.sum(site.weight * drug / (1 + site.load + drug + around.competitor), axis=-1)
 
 
 def unblocked(concentration_um: ArrayLike, ic50_um: ArrayLike) -> Array:
     """Share of channels left by a channel blocker: ``1 / (1 + B/IC50)``."""
-    return 1 / (1 + jnp.asarray(concentration_um) / ic50_um)
+    return 1 / (1 + xp.asarray(concentration_um) / ic50_um)
 
 
 def glutamate_left(concentration_um: ArrayLike, *, k_um: ArrayLike, glutamate_load: ArrayLike) -> Array:
     """Share left by a competitive antagonist: ``(1 + g) / (1 + g + B/K)`` at the glutamate load ``g``."""
-    load = jnp.asarray(glutamate_load)
-    return (1 + load) / (1 + load + jnp.asarray(concentration_um) / k_um)
+    load = xp.asarray(glutamate_load)
+    return (1 + load) / (1 + load + xp.asarray(concentration_um) / k_um)
 
 
 def magnesium_unblocked(voltage_mv: ArrayLike, magnesium_mm: ArrayLike, lookup: Lookup) -> Array:
@@ -163,43 +161,43 @@ def magnesium_unblocked(voltage_mv: ArrayLike, magnesium_mm: ArrayLike, lookup: 
     .. math:: B(V) = \frac{1}{1 + e^{-0.062 V}\,[Mg]/3.57}
     """
     slope, k = lookup("receptor.magnesium_slope", "1/mV"), lookup("receptor.magnesium_k", "mM")
-    return jnp.asarray(1 / (1 + jnp.exp(-slope * jnp.asarray(voltage_mv)) * jnp.asarray(magnesium_mm) / k))
+    return xp.asarray(1 / (1 + xp.exp(-slope * xp.asarray(voltage_mv)) * xp.asarray(magnesium_mm) / k))
 
 
 def _per_class(lookup: Lookup, name: str) -> Array:
-    values = [jnp.asarray(lookup(f"receptor.{name}_{label}", "1")) for label in CLASSES]
-    return jnp.stack(jnp.broadcast_arrays(*values), axis=-1)
+    values = [xp.asarray(lookup(f"receptor.{name}_{label}", "1")) for label in CLASSES]
+    return xp.stack(xp.broadcast_arrays(*values), axis=-1)
 
 
 def default_site(lookup: Lookup) -> GlycineSite:
     """Site of ``parameters.yaml``: the GluN2B load, scaled by each class's affinity; shares sum to one."""
     share = _per_class(lookup, "weight")
     load = endogenous_load(lookup("receptor.theta0", "1"))[..., None] * _per_class(lookup, "potency")
-    return GlycineSite(load=load, weight=share / jnp.sum(share, axis=-1, keepdims=True))
+    return GlycineSite(load=load, weight=share / xp.sum(share, axis=-1, keepdims=True))
 
 
 def cycloserine(lookup: Lookup) -> Ligand:
     """D-cycloserine: ``K = ratio K_glycine`` at GluN2B, scaled by class; efficacy by class."""
-    reference = jnp.asarray(lookup("receptor.dcs_over_glycine", "1")) * lookup("receptor.k_glycine", "uM")
+    reference = xp.asarray(lookup("receptor.dcs_over_glycine", "1")) * lookup("receptor.k_glycine", "uM")
     return Ligand(k=reference[..., None] / _per_class(lookup, "potency"), efficacy=_per_class(lookup, "efficacy"))
 
 
 def dserine(lookup: Lookup) -> Ligand:
     """D-serine as a full agonist."""
-    reference = jnp.asarray(lookup("receptor.dserine_over_glycine", "1")) * lookup("receptor.k_glycine", "uM")
+    reference = xp.asarray(lookup("receptor.dserine_over_glycine", "1")) * lookup("receptor.k_glycine", "uM")
     potency = _per_class(lookup, "potency")
-    return Ligand(k=reference[..., None] / potency, efficacy=jnp.ones_like(potency))
+    return Ligand(k=reference[..., None] / potency, efficacy=xp.ones_like(potency))
 
 
 def glycine(lookup: Lookup) -> Ligand:
     """Glycine itself (concentration at the receptor, behind the transporters)."""
     potency = _per_class(lookup, "potency")
-    k = jnp.asarray(lookup("receptor.k_glycine", "uM"))[..., None] / potency
-    return Ligand(k=k, efficacy=jnp.ones_like(potency))
+    k = xp.asarray(lookup("receptor.k_glycine", "uM"))[..., None] / potency
+    return Ligand(k=k, efficacy=xp.ones_like(potency))
 
 
 def sarcosine(lookup: Lookup) -> Ligand:
     """Sarcosine as a full co-agonist of low affinity."""
     potency = _per_class(lookup, "potency")
-    k = jnp.asarray(lookup("receptor.k_sarcosine", "uM"))[..., None] / potency
-    return Ligand(k=k, efficacy=jnp.ones_like(potency))
+    k = xp.asarray(lookup("receptor.k_sarcosine", "uM"))[..., None] / potency
+    return Ligand(k=k, efficacy=xp.ones_like(potency))

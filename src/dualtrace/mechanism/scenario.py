@@ -6,14 +6,13 @@ Zero is the start of the session. People differ in the kinetics of the drug; the
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dualtrace.errors import InputError
 from dualtrace.mechanism.agents import Agent, agent_chain
+from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.chain import (
     DEFAULT,
     Chain,
@@ -25,7 +24,7 @@ from dualtrace.mechanism.chain import (
     expose,
 )
 from dualtrace.mechanism.dosing import Meal, Regimen, bolus
-from dualtrace.mechanism.numerics import compiled
+from dualtrace.mechanism.linear import Doses
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.mechanism.plasma import Deviations, covariates, dose_arrays
 from dualtrace.mechanism.population import (
@@ -39,8 +38,6 @@ from dualtrace.mechanism.subject import Subject, reference_subject
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dualtrace.mechanism.consolidation import Kernel
-    from dualtrace.mechanism.linear import Doses
     from dualtrace.mechanism.parameters import Lookup, ParameterTable
 
 LEVELS = (0.05, 0.5, 0.95)
@@ -147,23 +144,16 @@ def simulate(
     kernel, end = scenario.switches.kernel, scenario.session_end_h
 
     drawn = _draw(scenario, lookup, count=people, seed=seed)
-    chains = jax.vmap(lambda own: chain_of(scenario, lookup, own))(drawn)
-    curves, boosts = _follow(chains, doses, jnp.asarray(time_h), end, kernel)
+    chains = chain_of(scenario, lookup, Deviations(*(np.asarray(row)[:, None, None] for row in drawn)))
+    whole: list[Any] = [np.broadcast_to(curve, (people + 1, time_h.size)) for curve in expose(chains, doses, time_h)]
+    boosts = np.broadcast_to(consolidation_boost(chains, doses, end, kernel), people + 1)
     return Result(
         time_h=time_h,
-        typical=Exposure(*(curve[0] for curve in curves)),
+        typical=Exposure(*(curve[0] for curve in whole)),
         typical_boost=float(boosts[0]),
-        people=Exposure(*(curve[1:] for curve in curves)),
-        people_boost=np.asarray(boosts[1:]),
+        people=Exposure(*(curve[1:] for curve in whole)),
+        people_boost=boosts[1:],
     )
-
-
-@compiled("kernel")
-def _follow(chains: Chain, doses: Doses, times: jax.Array, end: float, kernel: Kernel) -> tuple[Exposure, jax.Array]:
-    def one(chain: Chain) -> tuple[Exposure, jax.Array]:
-        return expose(chain, doses, times), consolidation_boost(chain, doses, end, kernel)
-
-    return jax.vmap(one)(chains)
 
 
 def chain_of(scenario: Scenario, lookup: Lookup, deviations: Deviations) -> Chain:
@@ -191,12 +181,6 @@ def dose_timing_map(
 ) -> NDArray[np.float64]:
     """``M`` of the typical person for every dose (rows) and timing (columns) of a scenario otherwise kept."""
     chain = chain_of(scenario, load_parameters().number, Deviations())
-    end, kernel = scenario.session_end_h, scenario.switches.kernel
-
-    def one(dose: jax.Array, minutes: jax.Array) -> jax.Array:
-        arrays = dose_arrays(scenario.regimen)
-        moved = arrays._replace(amount_mg=dose[None], time_h=-minutes[None] / _MINUTES)
-        return consolidation_boost(chain, moved, end, kernel)
-
-    rows = jax.vmap(jax.vmap(one, in_axes=(None, 0)), in_axes=(0, None))
-    return np.asarray(jax.jit(rows)(jnp.asarray(doses_mg), jnp.asarray(minutes_before)))
+    amounts, minutes = np.meshgrid(doses_mg, minutes_before, indexing="ij")
+    doses = Doses(xp.asarray(-minutes[..., None, None] / _MINUTES), xp.asarray(amounts[..., None, None]))
+    return np.asarray(consolidation_boost(chain, doses, scenario.session_end_h, scenario.switches.kernel))

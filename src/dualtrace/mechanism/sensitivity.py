@@ -9,13 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dualtrace.errors import DualtraceError, InputError
 from dualtrace.mechanism.chain import build, consolidation_boost
-from dualtrace.mechanism.numerics import compiled
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.mechanism.plasma import Deviations, covariates, dose_arrays
 from dualtrace.mechanism.prior import Normal
@@ -23,8 +20,6 @@ from dualtrace.mechanism.prior import Normal
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dualtrace.mechanism.chain import Chain
-    from dualtrace.mechanism.linear import Doses
     from dualtrace.mechanism.scenario import Scenario
 
 UNKNOWNS = (
@@ -62,6 +57,10 @@ PEOPLE = {
     "person: lag": "plasma.omega_lag",
 }
 """How one person differs from the typical one, with the parameter that holds the log SD."""
+
+
+_KINETIC = ("plasma.", "brain.")
+"""Blocks whose draws need an axis for doses as well as one for times (see ``arrays``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +116,16 @@ def boosts_at(unit: NDArray[np.float64], scenario: Scenario) -> NDArray[np.float
     for name, column in zip(UNKNOWNS, inside.T, strict=False):
         entry = table.parameters[name]
         values = entry.prior.quantile(column)
-        draws[name] = np.clip(values, *entry.range) if entry.range else values
-    persons = {
-        name: table.number(spread, "1") * Normal(mean=0, sd=1).quantile(column)
-        for (name, spread), column in zip(PEOPLE.items(), inside.T[len(UNKNOWNS) :], strict=True)
-    }
-
-    def chain_at(draw: dict[str, Any], own: dict[str, Any]) -> Chain:
-        lookup = table.lookup_with(draw)
-        deviations = Deviations(*(own[name] for name in PEOPLE))
-        person = covariates(scenario.subject, lookup)
-        return build(person, [scenario.meal], lookup, deviations=deviations, switches=scenario.switches)
-
-    chains = jax.vmap(chain_at)(jax.tree.map(jnp.asarray, draws), jax.tree.map(jnp.asarray, persons))
-    return np.asarray(_boosts(chains, dose_arrays(scenario.regimen), scenario.session_end_h))
-
-
-@compiled()
-def _boosts(chains: Chain, doses: Doses, end: float) -> jax.Array:
-    return jax.vmap(lambda chain: consolidation_boost(chain, doses, end))(chains)
+        values = np.clip(values, *entry.range) if entry.range else values
+        draws[name] = values[:, None, None] if name.startswith(_KINETIC) else values[:, None]
+    persons = (
+        table.number(spread, "1") * Normal(mean=0, sd=1).quantile(column)[:, None, None]
+        for spread, column in zip(PEOPLE.values(), inside.T[len(UNKNOWNS) :], strict=True)
+    )
+    lookup = table.lookup_with(draws)
+    person = covariates(scenario.subject, lookup)
+    chains = build(person, [scenario.meal], lookup, deviations=Deviations(*persons), switches=scenario.switches)
+    return np.asarray(consolidation_boost(chains, dose_arrays(scenario.regimen), scenario.session_end_h))
 
 
 def _salib() -> tuple[Any, Any]:

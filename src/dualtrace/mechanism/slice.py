@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dualtrace.errors import InputError
+from dualtrace.mechanism.calcium_control import ControlRule, control_change
 from dualtrace.mechanism.plasticity import CalciumRule, Spikes, slice_change
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _SYNAPSES = 101
 
 
-def pulses(times_s: NDArray[np.float64], rule: CalciumRule, *, firing: float) -> Spikes:
+def pulses(times_s: NDArray[np.float64], rule: CalciumRule | ControlRule, *, firing: float) -> Spikes:
     """Presynaptic pulses, each followed by postsynaptic calcium of ``firing`` times one spike.
 
     ``firing`` is the share of pulses that fire the postsynaptic cell (0: none, 1: all). The postsynaptic
@@ -60,8 +61,11 @@ def amplitudes(lookup: Lookup) -> NDArray[np.float64]:
 
 
 def slice_experiment(
-    rule: CalciumRule, times_s: NDArray[np.float64], *, gain: ArrayLike, firing: float, lookup: Lookup
+    rule: CalciumRule | ControlRule, times_s: NDArray[np.float64], *, gain: ArrayLike, firing: float, lookup: Lookup
 ) -> Array:
-    """Strength after over before for one stimulation at a receptor gain."""
+    """Strength after over before for one stimulation at a receptor gain, by either rule."""
     share = lookup("plasticity.nmda_share", "1")
-    return slice_change(rule, pulses(times_s, rule, firing=firing), gain, share, amplitudes(lookup))
+    spikes = pulses(times_s, rule, firing=firing)
+    if isinstance(rule, ControlRule):
+        return control_change(rule, spikes, gain, share, amplitudes(lookup))
+    return slice_change(rule, spikes, gain, share, amplitudes(lookup))

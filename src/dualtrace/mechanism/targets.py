@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from dualtrace.mechanism.calcium_control import control_rule
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.mechanism.plasticity import RuleSet, calcium_rule
 from dualtrace.mechanism.receptor import GlycineSite, Ligand, cycloserine, default_site, endogenous_load, gain
@@ -35,22 +36,31 @@ class Target(NamedTuple):
     met: bool
 
 
-def _pair(rule_set: RuleSet, times: NDArray[np.float64], firing: float, gain: float = _GAIN) -> tuple[float, float]:
+def _pair(
+    rule_set: RuleSet | None, times: NDArray[np.float64], firing: float, gain: float = _GAIN
+) -> tuple[float, float]:
     lookup = load_parameters().number
-    rule = calcium_rule(rule_set, lookup)
+    rule = control_rule(lookup) if rule_set is None else calcium_rule(rule_set, lookup)
     plain, drugged = (
         float(slice_experiment(rule, times, gain=level, firing=firing, lookup=lookup)) for level in (1.0, gain)
     )
     return plain, drugged
 
 
+def _tissue(rule_set: RuleSet | None) -> str:
+    return "no tissue in particular" if rule_set is None else rule_set.replace("_", " ")
+
+
 def slice_targets() -> tuple[Target, ...]:
     """Every qualitative target on plasticity, in the order of the design."""
     return (
-        _submaximal_bursts(),
-        _saturated(),
+        _submaximal_bursts(RuleSet.HIPPOCAMPAL_SLICES, "default set"),
+        _submaximal_bursts(None, "calcium-control rule"),
+        _saturated(RuleSet.HIPPOCAMPAL_SLICES, "default set"),
+        _saturated(None, "calcium-control rule"),
         _depression(RuleSet.HIPPOCAMPAL_SLICES, 0.0, "default set"),
         _depression(RuleSet.HIPPOCAMPAL_CULTURES, 1.0, "culture set"),
+        _depression(None, 0.0, "calcium-control rule"),
         _larger_depression(),
         _lower_threshold(),
         _depotentiation(),
@@ -59,39 +69,39 @@ def slice_targets() -> tuple[Target, ...]:
     )
 
 
-def _submaximal_bursts() -> Target:
-    plain, drugged = _pair(RuleSet.HIPPOCAMPAL_SLICES, theta_burst(5), 0.0)
+def _submaximal_bursts(rule_set: RuleSet | None, label: str) -> Target:
+    plain, drugged = _pair(rule_set, theta_burst(5), 0.0)
     return Target(
-        "submaximal potentiation grows",
+        f"submaximal potentiation grows, {label}",
         "five theta bursts: more potentiation with the drug",
         "PMC4184572",
-        "hippocampal slices, no postsynaptic spikes",
+        f"{_tissue(rule_set)}, no postsynaptic spikes",
         plain,
         drugged,
         plain > 1 and drugged > plain + _SAME,
     )
 
 
-def _saturated() -> Target:
-    plain, drugged = _pair(RuleSet.HIPPOCAMPAL_SLICES, high_frequency(), 0.0)
+def _saturated(rule_set: RuleSet | None, label: str) -> Target:
+    plain, drugged = _pair(rule_set, high_frequency(), 0.0)
     return Target(
-        "strong tetanus unchanged",
+        f"strong tetanus unchanged, {label}",
         "100 Hz for 1 s: no change",
         "10.1371/journal.pbio.2005326",
-        "hippocampal slices, no postsynaptic spikes",
+        f"{_tissue(rule_set)}, no postsynaptic spikes",
         plain,
         drugged,
         plain > 1 and abs(drugged - plain) < _SAME,
     )
 
 
-def _depression(rule_set: RuleSet, firing: float, label: str) -> Target:
+def _depression(rule_set: RuleSet | None, firing: float, label: str) -> Target:
     plain, drugged = _pair(rule_set, low_frequency(), firing)
     return Target(
         f"low-frequency depression unchanged, {label}",
         "1 Hz for 15 min: depression, no change with the drug",
         "10.1371/journal.pbio.2005326",
-        f"{rule_set.replace('_', ' ')}, {firing:.0%} of pulses fire the cell",
+        f"{_tissue(rule_set)}, {firing:.0%} of pulses fire the cell",
         plain,
         drugged,
         plain < 1 - _SAME and abs(drugged - plain) < _SAME,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jax import Array
+from dualtrace.mechanism.arrays import scan, xp
 
 if TYPE_CHECKING:
-    from jax.typing import ArrayLike
-
+    from dualtrace.mechanism.arrays import Array, ArrayLike
     from dualtrace.mechanism.linear import Doses
     from dualtrace.mechanism.parameters import Lookup
 
@@ -30,7 +27,7 @@ OFF = Tolerance(0.0, 1.0)
 
 def default_tolerance(lookup: Lookup) -> Tolerance:
     """Constants of ``parameters.yaml`` (Parnas 2005: gone after 1 dose, not back at 2 d, back at 28 d)."""
-    return Tolerance(lookup("tolerance.jump", "1"), jnp.asarray(lookup("tolerance.recovery", "day")) * _HOURS_PER_DAY)
+    return Tolerance(lookup("tolerance.jump", "1"), xp.asarray(lookup("tolerance.recovery", "day")) * _HOURS_PER_DAY)
 
 
 def lost_before(doses: Doses, tolerance: Tolerance) -> Array:
@@ -40,28 +37,29 @@ def lost_before(doses: Doses, tolerance: Tolerance) -> Array:
 
     Returns ``S(t_j^-)`` for every dose: a dose is not blunted by itself. Doses of 0 mg leave no trace.
     """
-    first = doses.time_h[:1]
-    waits = jnp.diff(doses.time_h, prepend=first)
+    waits = xp.diff(doses.time_h, prepend=doses.time_h[..., :1])
 
     def swallow(after: Array, dose: tuple[Array, Array]) -> tuple[Array, Array]:
         wait, amount = dose
-        before = after * jnp.exp(-wait / tolerance.recovery_h)
-        jump = jnp.where(amount > 0, jnp.asarray(tolerance.jump), 0)
+        before = after * xp.exp(-wait / tolerance.recovery_h)
+        jump = xp.where(amount > 0, xp.asarray(tolerance.jump), 0)
         return before + jump * (1 - before), before
 
-    start = jnp.zeros_like(jnp.asarray(tolerance.jump) * doses.time_h[0])
-    return jax.lax.scan(swallow, start, (waits, doses.amount_mg))[1]
+    start = xp.zeros_like(xp.asarray(tolerance.jump) * doses.time_h[..., 0] * tolerance.recovery_h)
+    rows = xp.moveaxis(waits, -1, 0), xp.moveaxis(doses.amount_mg, -1, 0)
+    return xp.moveaxis(scan(swallow, start, rows), 0, -1)
 
 
 def lost_at(times_h: ArrayLike, doses: Doses, tolerance: Tolerance) -> Array:
     """Lost share in force at any time: that of the latest dose, recovering; 0 before the first dose."""
-    times = jnp.asarray(times_h)[..., None]
+    times = xp.asarray(times_h)[..., None]
+    recovery = xp.asarray(tolerance.recovery_h)[..., None]
     swallowed = times >= doses.time_h
-    superseded = jnp.concatenate([swallowed[..., 1:], jnp.zeros_like(swallowed[..., :1])], axis=-1)
-    remaining = lost_before(doses, tolerance) * jnp.exp(-jnp.maximum(times - doses.time_h, 0) / tolerance.recovery_h)
-    return jnp.sum(jnp.where(swallowed & ~superseded, remaining, 0), axis=-1)
+    superseded = xp.concatenate([swallowed[..., 1:], xp.zeros_like(swallowed[..., :1])], axis=-1)
+    remaining = lost_before(doses, tolerance) * xp.exp(-xp.maximum(times - doses.time_h, 0) / recovery)
+    return xp.sum(xp.where(swallowed & ~superseded, remaining, 0), axis=-1)
 
 
 def effective_gain(gain: ArrayLike, lost: ArrayLike) -> Array:
     """``G_eff = 1 + (1 - S)(G - 1)``."""
-    return 1 + (1 - jnp.asarray(lost)) * (jnp.asarray(gain) - 1)
+    return 1 + (1 - xp.asarray(lost)) * (xp.asarray(gain) - 1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from dualtrace.errors import InputError
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.text import coefficient_frame, coefficient_table, interval, number, p_value, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -232,23 +232,16 @@ class Pooled:
 
     def to_frame(self) -> DataFrame:
         """Coefficients as a table, one row each."""
-        from pandas import DataFrame
-
-        keys = ("beta", "se", "zval", "pval", "ci_lb", "ci_ub")
-        return DataFrame(dict(zip(keys, self._columns(), strict=True)), index=list(self.names))
+        return coefficient_frame(self.names, self._columns())
 
     def __str__(self) -> str:
         """As a paper's table: coefficients, heterogeneity, tests, prediction interval."""
         percent = f"{100.0 * self.level:g}%"
         statistic = "z" if self.test == "z" else f"t({self.dfs})"
-        rows = (
-            (name, number(b), number(se), number(z), p_value(p).removeprefix("= "), interval(low, high))
-            for name, b, se, z, p, low, high in zip(self.names, *self._columns(), strict=True)
-        )
         lines = [
             f"{METHOD_NAMES[self.method]}, {TEST_NAMES[self.test]}, k = {self.k}",
             "",
-            table(("", "estimate", "se", statistic, "p", f"{percent} CI"), rows),
+            coefficient_table("", self.names, self._columns(), statistic=statistic, ends=f"{percent} CI"),
             "",
             *self._heterogeneity(percent),
         ]

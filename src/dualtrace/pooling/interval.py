@@ -81,13 +81,16 @@ def log_mass(a: Array, b: Array) -> Array:
     Both ends are mirrored to the side where they are not positive; then
     log Φ(b) + log(1 - exp(log Φ(a) - log Φ(b))). An interval that holds 0 is 1 minus its two tails.
     """
-    flip = a > 0.0
-    low, high = np.where(flip, -b, a), np.where(flip, -a, b)
+    inside = (a < 0.0) & (b > 0.0)
+    mass = np.empty(inside.shape)
+    mass[inside] = np.log1p(-(special.ndtr(a[inside]) + special.ndtr(-b[inside])))
+    one_tail = ~inside
+    low, high = a[one_tail], b[one_tail]
+    flip = low > 0.0
+    low, high = np.where(flip, -high, low), np.where(flip, -low, high)
     upper = special.log_ndtr(high)
-    one_tail = upper + np.log1p(-np.exp(special.log_ndtr(low) - upper))
-    inside = (low < 0.0) & (high > 0.0)
-    outside = np.where(inside, special.ndtr(low) + special.ndtr(-high), 0.0)
-    return np.where(inside, np.log1p(-outside), one_tail)
+    mass[one_tail] = upper + np.log1p(-np.exp(special.log_ndtr(low) - upper))
+    return mass
 
 
 def _closed(a: Array, b: Array) -> Truncated:

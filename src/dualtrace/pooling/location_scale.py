@@ -18,7 +18,7 @@ from dualtrace.pooling import tau2 as variance
 from dualtrace.pooling.contract import TestName, freeze, require_choice, require_level
 from dualtrace.pooling.inference import Coefficients, Residual, coefficients, omnibus
 from dualtrace.pooling.likelihood import Array, Flags, data
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.text import coefficient_table, number, p_value, plain
 from dualtrace.pooling.univariate import Problem, problem
 
 if TYPE_CHECKING:
@@ -122,10 +122,8 @@ class LocationScale:
     def __str__(self) -> str:
         """Both sets of coefficients as tables."""
         percent = f"{100.0 * self.level:g}% CI"
-        head = ("estimate", "se", "statistic", "p", percent)
-        mean = (self.names, self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)
+        mean = (self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)
         spread = (
-            self.scale_names,
             self.alpha,
             self.se_alpha,
             self.zval_alpha,
@@ -134,12 +132,8 @@ class LocationScale:
             self.ci_ub_alpha,
         )
         lines = [f"Location-scale model ({self.method}), k = {self.k}, log-likelihood {number(self.ll)}"]
-        for title, columns in (("mean", mean), ("log tau²", spread)):
-            rows = (
-                (name, number(b), number(s), number(z), p_value(p).removeprefix("= "), interval(low, high))
-                for name, b, s, z, p, low, high in zip(*columns, strict=True)
-            )
-            lines += ["", table((title, *head), rows)]
+        for title, names, columns in (("mean", self.names, mean), ("log tau²", self.scale_names, spread)):
+            lines += ["", coefficient_table(title, names, columns, statistic="statistic", ends=percent)]
         lines += ["", f"Heterogeneity: Q({self.k - self.p}) = {number(self.QE)}, p {p_value(self.QEp)}"]
         return "\n".join([*lines, *self.notes])
 

@@ -151,7 +151,7 @@ def _between_all(effects: tuple[Effect, ...]) -> Between | None:
     if len(disorders) < 2 or len(effects) <= len(disorders):
         return None
     indicators = np.array([[float(effect.disorder is disorder) for disorder in disorders] for effect in effects])
-    yi, vi, lo, hi = _arrays(effects)
+    yi, vi, lo, hi = columns(effects)
     try:
         one = partial.maximum(yi, vi, lo=lo, hi=hi)
         each = partial.maximum(yi, vi, lo=lo, hi=hi, X=indicators)
@@ -198,12 +198,12 @@ def regress(
 
 
 def _compare(effects: tuple[Effect, ...], level: float) -> Comparison:
-    yi, vi, lo, hi = _arrays(effects)
+    yi, vi, lo, hi = columns(effects)
     return partial.compare(yi, vi, lo=lo, hi=hi, slab=[e.label for e in effects], level=level)
 
 
-def _arrays(effects: Sequence[Effect]) -> tuple[Array, Array, Array, Array]:
-    """Return estimates, variances and bounds; NaN where there is none."""
+def columns(effects: Sequence[Effect]) -> tuple[Array, Array, Array, Array]:
+    """Return estimates, variances and ends, as ``partial.fit`` takes them; NaN where there is none."""
     yi = np.array([np.nan if e.yi is None else e.yi for e in effects])
     known = np.isfinite(yi)
     lo = np.where(known, np.nan, [e.lower for e in effects])

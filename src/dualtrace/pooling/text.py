@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pandas import DataFrame
+
 
 def number(value: float, digits: int = 4) -> str:
     """Fixed digits for ordinary sizes, scientific for the rest, ``-`` where undefined."""
@@ -43,6 +45,37 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         for row in cells
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def coefficient_table(
+    title: str, names: Sequence[str], columns: Sequence[Any], *, statistic: str = "z", ends: str = "95% CI"
+) -> str:
+    """Table of coefficients: estimate, standard error, test statistic, p, interval.
+
+    Parameters
+    ----------
+    title
+        Head of the column of names.
+    names
+        One name per coefficient.
+    columns
+        Estimates, standard errors, statistics, p values, lower and upper ends, (p,) each.
+    statistic, ends
+        Heads of the columns of statistics and intervals.
+    """
+    rows = (
+        (name, number(b), number(se), number(z), p_value(p).removeprefix("= "), interval(low, high))
+        for name, b, se, z, p, low, high in zip(names, *columns, strict=True)
+    )
+    return table((title, "estimate", "se", statistic, "p", ends), rows)
+
+
+def coefficient_frame(names: Sequence[str], columns: Sequence[Any]) -> DataFrame:
+    """Return the same columns as a data frame, one row per coefficient."""
+    from pandas import DataFrame
+
+    keys = ("beta", "se", "zval", "pval", "ci_lb", "ci_ub")
+    return DataFrame(dict(zip(keys, columns, strict=True)), index=list(names))
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401

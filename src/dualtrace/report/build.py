@@ -23,6 +23,7 @@ from dualtrace.report.sections.others import others
 from dualtrace.report.sections.protocols import protocols
 from dualtrace.report.sections.records import records
 from dualtrace.report.sections.results import disorders, results
+from dualtrace.report.sections.robustness import robustness_chapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ def document(
         ("summary", lambda: (summary.summary(analysis), summary.reading(analysis))),
         ("forest plots", lambda: results(analysis)),
         ("disorders", lambda: disorders(analysis)),
+        ("robustness", lambda: robustness_chapter(analysis)),
         ("everything else", lambda: (elsewhere(analysis),)),
         ("protocols", lambda: protocols(analysis)),
         ("moderators", lambda: (dual_effect(analysis.trials, analysis.poolings),)),
@@ -73,7 +75,7 @@ def document(
 
 
 def _mechanism() -> tuple[Section, ...]:
-    from dualtrace.report.sections.mechanism import mechanism  # loads the array library of the mechanism
+    from dualtrace.report.sections.mechanism import mechanism  # loads SALib
 
     return (mechanism(),)
 

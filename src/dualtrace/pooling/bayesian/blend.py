@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +39,8 @@ class Blend:
         s at each node, (J,): 0 for the mean itself, τ for a new row's effect.
     finite
         Whether the expectation and the variance exist.
+    grid
+        Nodes of μ, and the probability of each, (J, 16 P).
     """
 
     weight: Array
@@ -47,11 +49,12 @@ class Blend:
     spread: Array
     finite: tuple[bool, bool] = (True, True)
 
-    @property
-    def grid(self) -> tuple[Array, Array]:
-        """Nodes of μ, and the probability of each, (J, 16 P)."""
+    grid: tuple[Array, Array] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Place the nodes once: every question asks for them."""
         mu, share = place(self.edges)
-        return mu, self.weight[:, None] * share * self.values
+        object.__setattr__(self, "grid", (mu, self.weight[:, None] * share * self.values))
 
     @property
     def mean(self) -> float:

@@ -29,6 +29,9 @@ ROUGH = 1e-3
 
 PANELS = (2, 4, 8, 16, 32, 64)
 
+AT_ONCE = 1 << 16
+"""Probabilities computed in one go: many, to spare calls, yet few enough to stay in the processor's cache."""
+
 
 class Known(NamedTuple):
     """One data set: exact rows (y, v), and rows between lo and hi with variance u."""
@@ -82,9 +85,11 @@ def log_probability(a: Array, b: Array, width: Array) -> Array:
 def censored_loglik(rows: Known, log_tau: Array, mu: Array) -> Array:
     """Log-likelihood of the interval rows at means mu, (J, M), with τ given as log_tau, (J,)."""
     total = np.zeros(mu.shape)
-    for lo, hi, u in zip(rows.lo, rows.hi, rows.u, strict=True):
-        sd = np.sqrt(u + np.exp(2.0 * log_tau))[:, None]
-        total += log_probability((lo - mu) / sd, (hi - mu) / sd, (hi - lo) / sd)
+    step = max(1, AT_ONCE // mu.size)
+    for start in range(0, rows.u.size, step):
+        lo, hi, u = (part[start : start + step, None, None] for part in (rows.lo, rows.hi, rows.u))
+        sd = np.sqrt(u + np.exp(2.0 * log_tau)[:, None])
+        total += log_probability((lo - mu) / sd, (hi - mu) / sd, (hi - lo) / sd).sum(axis=0)
     return total
 
 

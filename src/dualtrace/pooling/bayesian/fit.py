@@ -36,6 +36,9 @@ NO_TAU = np.array([[-np.inf]])
 SPARE = 1e-15
 """Nodes of less posterior probability than this are left out of the answer."""
 
+FAINT = 1e-18
+"""The same for nodes of the mean and τ together, of which there are many thousands."""
+
 
 class Parts(NamedTuple):
     """Posterior distributions before they are labelled."""
@@ -236,12 +239,13 @@ def _truncated_moments(mu: Blend, b: Array, total: Array, v: float, lo: float, h
     Given μ and τ, θ = μ + B (y - μ) + noise, y - μ = √(τ² + v) Z with Z truncated normal.
     """
     at, mass = mu.grid
-    sd = np.sqrt(total)[:, None]
-    z = truncated(((lo - at) / sd).ravel(), ((hi - at) / sd).ravel())
-    centre = at + b[:, None] * sd * z.mean.reshape(at.shape)
-    inside = (b[:, None] * sd) ** 2 * z.var.reshape(at.shape) + (b * v)[:, None]
-    mean = float((mass * centre).sum())
-    return mean, float(np.sqrt((mass * (inside + (centre - mean) ** 2)).sum()))
+    row, _ = np.nonzero(matters := mass > FAINT)
+    at, mass, b, sd = at[matters], mass[matters], b[row], np.sqrt(total)[row]
+    z = truncated((lo - at) / sd, (hi - at) / sd)
+    centre = at + b * sd * z.mean
+    inside = (b * sd) ** 2 * z.var + b * v
+    mean = float(mass @ centre)
+    return mean, float(np.sqrt(mass @ (inside + (centre - mean) ** 2)))
 
 
 def _require_proper(rows: Rows, mean: MeanPrior) -> None:

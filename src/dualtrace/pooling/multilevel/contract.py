@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_choice, require_level
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.text import coefficient_frame, coefficient_table, number, p_value, plain, table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -179,23 +179,16 @@ class Multilevel:
 
     def to_frame(self) -> DataFrame:
         """Coefficients as a table, one row each."""
-        from pandas import DataFrame
-
-        keys = ("beta", "se", "zval", "pval", "ci_lb", "ci_ub")
-        return DataFrame(dict(zip(keys, self._columns(), strict=True)), index=list(self.names))
+        return coefficient_frame(self.names, self._columns())
 
     def __str__(self) -> str:
         """As a paper's tables: coefficients, variances and correlations, tests, fit."""
         percent = f"{100.0 * self.level:g}%"
         statistic = "z" if self.test == "z" else f"t({self.dfs})"
-        rows = (
-            (name, number(b), number(se), number(z), p_value(p).removeprefix("= "), interval(low, high))
-            for name, b, se, z, p, low, high in zip(self.names, *self._columns(), strict=True)
-        )
         lines = [
             f"Multilevel model ({self.method}), Wald {self.test}, k = {self.k}",
             "",
-            table(("", "estimate", "se", statistic, "p", f"{percent} CI"), rows),
+            coefficient_table("", self.names, self._columns(), statistic=statistic, ends=f"{percent} CI"),
             "",
             *self._heterogeneity(),
         ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_choice, require_level
 from dualtrace.pooling.small_study.smooth import SmoothKind, features_of, log_weight
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.text import coefficient_table, interval, number, p_value, plain
 
 if TYPE_CHECKING:
     from dualtrace.pooling.likelihood import Array
@@ -133,9 +133,8 @@ class Selection:
     def __str__(self) -> str:
         """As a paper's table: coefficients, heterogeneity, selection parameters and their tests."""
         percent = f"{100.0 * self.level:g}% CI" + (" (profile)" if self.intervals == "profile" else "")
-        columns = (self.names, self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)
+        mean = (self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)
         weights = (
-            self.delta_names,
             self.delta,
             self.se_delta,
             self.zval_delta,
@@ -146,25 +145,18 @@ class Selection:
         lines = [
             f"{KIND_NAMES[self.kind]} ({self.method}), {self.alternative}, k = {self.k}",
             "",
-            table(("", "estimate", "se", "z", "p", percent), _rows(columns)),
+            coefficient_table("", self.names, mean, ends=percent),
             "",
             (
                 f"tau² = {number(self.tau2)} (SE {number(self.se_tau2)}; {percent} "
                 f"{interval(self.tau2_ci_lb, self.tau2_ci_ub)})"
             ),
             "",
-            table(("selection", "estimate", "se", "z", "p", percent), _rows(weights)),
+            coefficient_table("selection", self.delta_names, weights, ends=percent),
         ]
         if self.LRTdf:
             lines += ["", f"Selection: LRT({self.LRTdf}) = {number(self.LRT)}, p {p_value(self.LRTp)}"]
         return "\n".join([*lines, *self.notes])
-
-
-def _rows(columns: tuple[Any, ...]) -> list[tuple[str, ...]]:
-    return [
-        (name, number(b), number(se), number(z), p_value(p).removeprefix("= "), interval(low, high))
-        for name, b, se, z, p, low, high in zip(*columns, strict=True)
-    ]
 
 
 def smooth_weight(kind: SmoothKind, delta: Array, p: Array, steps: tuple[float, ...]) -> Array:

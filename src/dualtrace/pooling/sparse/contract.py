@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from dualtrace.pooling.contract import freeze, require_level
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.text import coefficient_frame, coefficient_table, interval, number, p_value, plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -95,9 +95,9 @@ class CommonEffect:
         """As a paper's table: estimate, its ratio, tests."""
         percent = f"{100.0 * self.level:g}%"
         name = "Mantel-Haenszel" if self.method == "MH" else "Peto"
-        rows = [_row(TITLES[self.measure], self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)]
+        columns = [[x] for x in (self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub)]
         lines = [f"{name} method, k = {self.k} ({self.informed} informative)", ""]
-        lines += [table(("", "estimate", "se", "z", "p", f"{percent} CI"), rows), ""]
+        lines += [coefficient_table("", [TITLES[self.measure]], columns, ends=f"{percent} CI"), ""]
         if self.measure in RATIOS:
             low, high = np.exp(self.ci_lb), np.exp(self.ci_ub)
             lines.append(
@@ -193,19 +193,15 @@ class MixedPooled:
 
     def to_frame(self) -> DataFrame:
         """Coefficients as a table, one row each."""
-        from pandas import DataFrame
-
-        keys = ("beta", "se", "zval", "pval", "ci_lb", "ci_ub")
-        return DataFrame(dict(zip(keys, self._columns(), strict=True)), index=list(self.names))
+        return coefficient_frame(self.names, self._columns())
 
     def __str__(self) -> str:
         """As a paper's table: coefficients, variances, tests."""
         percent = f"{100.0 * self.level:g}%"
         kind = "Random effects" if self.method == "ML" else "Equal effects"
         what = f"{TITLES[self.measure]}, {self.model}" if self.model else TITLES[self.measure]
-        rows = [_row(name, *map(float, values)) for name, *values in zip(self.names, *self._columns(), strict=True)]
         lines = [f"{kind} of counts ({what}), maximum likelihood, k = {self.k}", ""]
-        lines += [table(("", "estimate", "se", "z", "p", f"{percent} CI"), rows), ""]
+        lines += [coefficient_table("", self.names, self._columns(), ends=f"{percent} CI"), ""]
         if self.p == 1 and self.measure in RATIOS:
             low, high = float(np.exp(self.ci_lb[0])), float(np.exp(self.ci_ub[0]))
             ratio = number(float(np.exp(self.beta[0])))
@@ -253,7 +249,3 @@ def boundary(gain: float) -> float:
     Source: Self & Liang 1987, doi:10.1080/01621459.1987.10478472.
     """
     return 0.5 * upper(1, gain) if gain > 0.0 else 1.0 if gain == 0.0 else np.nan
-
-
-def _row(name: str, beta: float, se: float, z: float, p: float, low: float, high: float) -> tuple[str, ...]:
-    return name, number(beta), number(se), number(z), p_value(p).removeprefix("= "), interval(low, high)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, erfc, hypot, log, log10, sqrt
+from math import erfc, hypot, log, log10, sqrt
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final, Literal
 
-from dualtrace.report.figures.canvas import Canvas, pitch, text_width, wrap
+from dualtrace.report.figures.canvas import Canvas, pitch, text_width
+from dualtrace.report.figures.labels import names, numbers
 from dualtrace.report.figures.legend import Key, footnote, heading, legend
 from dualtrace.report.figures.marks import arrowhead
-from dualtrace.report.figures.placement import Box, Placed, place
-from dualtrace.report.figures.style import DRUG, FAINT, GRID, INK, MUTED, PAPER, PLACEBO, Width, mix, sizes
+from dualtrace.report.figures.placement import Box
+from dualtrace.report.figures.style import DRUG, FAINT, GRID, MUTED, PLACEBO, Width, mix, sizes
 from dualtrace.report.figures.symbols import group_color, group_symbol
 
 if TYPE_CHECKING:
@@ -143,11 +144,11 @@ def albatross(spec: AlbatrossSpec, *, width: Width = "wide") -> Figure:
     top = heading(canvas, look.margin, spec.title, look=look) + 0.16
     frame = _frame(spec, top, look=look, narrow=width == "narrow")
     centres = _centres(frame, spec)
-    names = _contours(canvas, frame, spec, look=look, centres=centres)
+    taken = _contours(canvas, frame, spec, look=look, centres=centres)
     y = _axes(canvas, frame, spec, look=look)
-    numbered = _points(canvas, frame, spec, centres, look=look, taken=names)
+    numbered = _points(canvas, frame, spec, centres, look=look, taken=taken)
     y = legend(canvas, y + 0.08, tuple(_keys(spec)), look=look)
-    y = _numbers(canvas, y + 0.02, numbered, look=look)
+    y = numbers(canvas, y + 0.02, numbered, look=look)
     y = footnote(canvas, y + 0.02, spec.footnote, look=look)
     return canvas.finish(y + look.margin)
 
@@ -196,7 +197,7 @@ def _contours(
 ) -> list[Box]:
     """Draw the curves; write each value where its curve leaves the plot, if there is room; return what is taken."""
     reach = 1.3 * _RADIUS
-    names = [Box(x - reach, y - reach, x + reach, y + reach) for x, y in centres]
+    taken = [Box(x - reach, y - reach, x + reach, y + reach) for x, y in centres]
     limit = 10.0**-frame.most
     for d in spec.contours:
         last = min(frame.high_n, contour_n(d, limit))
@@ -206,19 +207,19 @@ def _contours(
         for side in (-1, 1):
             curve = [(frame.x(contour_p(d, n), side), frame.y(n)) for n in counts]
             canvas.line(curve, color=mix(MUTED, 0.6), width=0.8, dashes=(4.0, 2.2), z=1.7)
-            _name_contour(canvas, frame, f"{d:g}", curve[-1], side=side, names=names, look=look)
-    return names
+            _name_contour(canvas, frame, f"{d:g}", curve[-1], side=side, taken=taken, look=look)
+    return taken
 
 
 def _name_contour(
-    canvas: Canvas, frame: _Frame, text: str, end: Point, *, side: int, names: list[Box], look: Sizes
+    canvas: Canvas, frame: _Frame, text: str, end: Point, *, side: int, taken: list[Box], look: Sizes
 ) -> None:
     half, x, y = text_width(text, look.small) / 2, end[0], frame.box.top - 0.09
     if end[1] > frame.box.top + 0.01:  # leaves at the side: written just inside, above the curve
         x, y = end[0] - side * (half + 0.03), end[1] - 0.1
     box = Box(x - half, y - 0.065, x + half, y + 0.065)
-    if not any(box.meets(other) for other in names):
-        names.append(box)
+    if not any(box.meets(other) for other in taken):
+        taken.append(box)
         canvas.text(x, y, text, size=look.small, color=MUTED, align="center")
 
 
@@ -279,35 +280,15 @@ def _points(
         group_symbol(
             canvas, x, y, index=spec.groups.index(point.group), radius=_RADIUS, hollow=point.bound != "exact"
         )
-    placed = place(
+    return names(
+        canvas,
         centres,
-        full=[text_width(point.label, look.small) for point in spec.points],
-        short=[text_width("0" * len(str(len(centres))), look.small)] * len(centres),
-        height=look.small / 72.0,
+        [point.label for point in spec.points],
+        look=look,
         radius=_RADIUS * 1.3,
         inside=Box(frame.box.left + 0.02, frame.box.top + 0.02, frame.box.right - 0.02, frame.box.bottom - 0.02),
         taken=[*taken, *(box for box in ranges if box is not None)],
     )
-    return tuple(_label(canvas, spec, centres, placed, look=look))
-
-
-def _label(
-    canvas: Canvas, spec: AlbatrossSpec, centres: Sequence[Point], placed: Sequence[Placed | None], *, look: Sizes
-) -> Iterator[tuple[int, str]]:
-    number = 0
-    order = sorted(range(len(centres)), key=lambda i: (centres[i][1], centres[i][0]))  # numbers run down the page
-    for i in order:
-        spot, label = placed[i], spec.points[i].label
-        if spot is None or spot.short:
-            number += 1
-            yield number, label
-        if spot is None:
-            continue
-        x, y = (spot.box.left + spot.box.right) / 2, (spot.box.top + spot.box.bottom) / 2
-        if spot.leader:
-            canvas.line([centres[i], (x, y)], color=mix(MUTED, 0.5), width=0.5, z=1.9)
-        canvas.rectangle(spot.box.left, spot.box.top, spot.box.right, spot.box.bottom, face=PAPER, z=1.95)
-        canvas.text(x, y, str(number) if spot.short else label, size=look.small, color=INK, align="center")
 
 
 def _range(canvas: Canvas, frame: _Frame, spec: AlbatrossSpec, point: AlbatrossPoint) -> Box | None:
@@ -351,22 +332,3 @@ def _key_bounded(canvas: Canvas, x: float, y: float) -> None:
 
 def _key_contour(canvas: Canvas, x: float, y: float) -> None:
     canvas.line([(x, y), (x + 0.34, y)], color=mix(MUTED, 0.6), width=0.8, dashes=(4.0, 2.2))
-
-
-def _numbers(canvas: Canvas, top: float, numbered: Sequence[tuple[int, str]], *, look: Sizes) -> float:
-    """Write the names of the trials that got a number, in columns."""
-    if not numbered:
-        return top
-    entries = [f"{number}  {label}" for number, label in numbered]
-    room = canvas.width - 2 * look.margin
-    wanted = min(max(text_width(entry, look.small) for entry in entries) + 0.2, room)
-    columns = max(1, int((room + 0.1) / wanted))
-    rows = ceil(len(entries) / columns)
-    end = top
-    for column in range(columns):
-        y = top
-        for entry in entries[column * rows : (column + 1) * rows]:
-            lines = wrap(entry, width=wanted, size=look.small)
-            y = canvas.lines_of_text(look.margin + column * wanted, y, lines, size=look.small, color=MUTED)
-        end = max(end, y)
-    return end

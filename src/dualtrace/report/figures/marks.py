@@ -130,14 +130,14 @@ def grid(canvas: Canvas, scale: Scale, top: float, bottom: float, *, size: float
         canvas.line([(scale.x(scale.null), top), (scale.x(scale.null), bottom)], color=FAINT, width=0.9, z=1.5)
 
 
-def axis(canvas: Canvas, scale: Scale, y: float, *, label: str, sides: tuple[str, str], look: Sizes) -> float:
-    """Draw the axis with ticks, its label and, under it, which side favours what; return where it ends."""
+def axis(canvas: Canvas, scale: Scale, y: float, *, label: str, sides: tuple[str, str] | None, look: Sizes) -> float:
+    """Draw the axis with ticks, its label and, if given, which side favours what; return where it ends."""
     canvas.line([(scale.left, y), (scale.right, y)], color=MUTED, width=0.8)
     for value, text in scale.ticks(look.small):
         x = scale.x(value)
         canvas.line([(x, y), (x, y + 0.035)], color=MUTED, width=0.8)
         canvas.text(x, y + 0.105, text, size=look.small, color=MUTED, align="center")
-    y = _directions(canvas, scale, y + 0.19, sides=sides, look=look)
+    y = _directions(canvas, scale, y + 0.19, sides=sides, look=look) if sides else y + 0.19
     middle, half = (scale.left + scale.right) / 2, text_width(label, look.small) / 2
     middle = min(max(middle, look.margin + half), canvas.width - look.margin - half)
     canvas.text(middle, y + pitch(look.small) / 2, label, size=look.small, color=INK, align="center")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, exp, floor, inf, isfinite, log, log10
 from typing import TYPE_CHECKING, Literal
 
@@ -24,12 +25,33 @@ _FINE_RATIO_TICKS: tuple[tuple[float, ...], ...] = (
     (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4),
     (0.3, 0.4, 0.5, 0.7, 1, 1.4, 2, 3, 4),
 )
-_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+_STEPS = (
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    20.0,
+    50.0,
+    100.0,
+    200.0,
+    500.0,
+    1000.0,
+    5000.0,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A horizontal axis.
+    """An axis, horizontal unless said otherwise.
 
     Attributes
     ----------
@@ -38,7 +60,7 @@ class Scale:
     low, high
         Limits in values; low < high, positive on the log scale.
     left, right
-        Their places in inches.
+        Their places in inches; for an axis that runs upwards, bottom and top.
     """
 
     kind: ScaleKind
@@ -76,6 +98,15 @@ class Scale:
             if self._fit(marks, size):
                 return marks
         return ((self.null, number(self.null, 0)),) if self.covers(self.null) else ()
+
+    def ticks_upright(self, size: float) -> tuple[tuple[float, str], ...]:
+        """Return values and labels of as many round ticks as fit above each other, for an axis that runs upwards."""
+        for candidate in self._tick_sets():
+            marks = tuple((value, label) for value, label in candidate if self.covers(value))
+            places = [self.x(value) for value, _ in marks]
+            if marks and all(abs(b - a) >= 2.0 * size / 72.0 for a, b in pairwise(places)):
+                return marks
+        return ()
 
     def _tick_sets(self) -> Iterable[tuple[tuple[float, str], ...]]:
         if self.kind == "log":

@@ -39,7 +39,7 @@ SOBOL = "Sobol indices of M for 50 mg an hour before the session; lines are 95 %
 
 
 def mechanism() -> Section:
-    """Return the chapter; needs a few seconds, because the model is compiled first."""
+    """Return the chapter; needs a few seconds, most of them to load SALib with what it imports."""
     times = np.linspace(-2.0, 10.0, 97)
     scenarios = {f"{dose:g} mg": Scenario(dose) for dose in DOSES_MG}
     results = {
