@@ -11,6 +11,7 @@ from test_cli import answer, ok, refused, stored, write_csv
 
 from dualtrace.effects.measures import MEASURES
 from dualtrace.pooling.sparse.betabinomial import beta_binomial
+from dualtrace.pooling.sparse.glmm import glmm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,3 +154,10 @@ def test_impossible_counts_and_columns_in_the_way_are_named(tmp_path: Path) -> N
     assert "ai must be no larger than n1i; given 12 in row 1" in refused("effects", "--csv", path, "--measure", "OR")
     path = write_csv(tmp_path / "u.csv", counts | {"yi": [1]})
     assert "has a column yi already" in refused("effects", "--csv", path, "--measure", "OR")
+
+
+def test_a_row_left_out_of_a_mixed_model_is_found_by_place_not_by_label() -> None:
+    columns = {"ai": [4, 6, 3, math.nan], "n1i": [50, 60, 70, 50], "ci": [8, 12, 9, 5], "n2i": [50, 60, 70, 50]}
+    X = [[1, 1], [1, 2], [1, 3], [1, 4]]
+    twins, others = (glmm("OR", columns, X=X, names=["i", "x"], slab=list(slab)) for slab in ("abcc", "abcd"))
+    assert twins.to_dict()["beta"] == others.to_dict()["beta"]
