@@ -7,14 +7,12 @@ import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from dualtrace.cli.main import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Result(NamedTuple):
@@ -50,6 +48,26 @@ def refused(*arguments: str) -> str:
     assert result.returncode == 2, result.stdout
     assert "Traceback" not in result.stderr
     return result.stderr
+
+
+def answer(*arguments: str) -> Any:
+    """What the verb says as JSON."""
+    return json.loads(ok(*arguments, "--json"))
+
+
+def stored(name: str) -> Any:
+    """What metafor answered, as kept for the reference tests."""
+    path = Path(__file__).parents[1] / "reference" / "metafor" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_csv(path: Path, columns: dict[str, Any]) -> str:
+    """Write a table to a file; return its path as the command line takes it."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return str(path)
 
 
 TABLE = (

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from test_cli import ok, refused
+from test_cli import answer, ok, refused, stored, write_csv
 
 from dualtrace.effects.binary import TwoByTwo, log_odds_ratio
 from dualtrace.pooling import bayesian, multilevel, univariate
@@ -54,11 +53,6 @@ def counts(tmp_path: Path) -> str:
 
 def table(path: str) -> tuple[str, ...]:
     return "--csv", path, "--yi", "g", "--sei", "se"
-
-
-def answer(*arguments: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(ok(*arguments, "--json"))
-    return found
 
 
 def test_pool_takes_standard_errors_every_estimator_and_an_interval_of_tau2(effects: str) -> None:
@@ -187,6 +181,70 @@ def test_participants_are_analysed_in_one_stage(tmp_path: Path) -> None:
     assert found["one_stage"]["beta"] == pytest.approx(expected.beta)
 
 
+def test_bias_says_what_speaks_against_it_and_takes_sample_sizes(effects: str) -> None:
+    found = answer("bias", *table(effects), "--ni", "dose")
+    assert {"fit", "p_uniform", "regression_by_size"} <= set(found)
+    assert found["fit"]["beta"] == univariate.fit(G, SE**2).to_dict()["beta"]
+    assert "rows without an estimate take no part" in answer("bias", "--outcome", "severity_mixed")["warnings"][-1]
+
+
+def test_a_method_that_cannot_be_used_says_why_and_the_others_answer(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "two.csv", {"yi": [0.01, 0.02], "vi": [0.04, 0.05]})
+    text = ok("bias", "--csv", path)
+    assert "Limit meta-analysis: not available. A limit meta-analysis needs at least 3 rows; given 2." in text
+    assert "The largest standard error is only 1.1 times the smallest" in text
+    found = answer("bias", "--csv", path)
+    assert "none with p < .05" in found["p_curve"]["refused"]
+    assert found["fit"]["k"] == 2
+
+
+def test_bias_numbers_are_those_of_metafor(tmp_path: Path) -> None:
+    kept = stored("small_study")
+    rows = kept["sets"]["bcg"]
+    found = answer("bias", "--csv", write_csv(tmp_path / "bcg.csv", {"yi": rows["yi"], "vi": rows["vi"]}))
+    egger = next(a for a in kept["regtest"] if a["set"] == "bcg" and (a["model"], a["predictor"]) == ("lm", "sei"))
+    assert found["egger"]["zval"] == pytest.approx(egger["zval"], rel=1e-8)
+    rank = next(a for a in kept["ranktest"] if a["set"] == "bcg")
+    assert found["rank"]["tau"] == pytest.approx(rank["tau"], rel=1e-8)
+    fill = next(
+        a
+        for a in kept["trimfill"]
+        if (a["set"], a["method"], a["estimator"], a["side"]) == ("bcg", "REML", "L0", "auto")
+    )
+    assert found["trim_and_fill"]["k0"] == fill["k0"]
+    assert found["trim_and_fill"]["fit"]["beta"] == pytest.approx([fill["beta"]], rel=1e-6)
+
+
+def test_multilevel_numbers_are_those_of_metafor_and_clubsandwich(tmp_path: Path) -> None:
+    kept = stored("multilevel")
+    rows = kept["sets"]["konstantopoulos2011"]
+    columns = {"yi": rows["yi"], "vi": rows["vi"]} | {key: rows["columns"][key] for key in ("district", "school")}
+    path = write_csv(tmp_path / "k.csv", columns)
+    wanted = kept["fits"][0]
+    assert (wanted["set"], wanted["method"], wanted["test"]) == ("konstantopoulos2011", "REML", "z")
+    found = answer("multilevel", "--csv", path, "--nested", "district/row", "--cluster", "district", "--test", "z")
+    assert found["fit"]["beta"] == pytest.approx(wanted["beta"], rel=1e-6)
+    assert found["fit"]["se"] == pytest.approx(wanted["se"], rel=1e-5)
+    assert list(found["fit"]["components"].values()) == pytest.approx(wanted["sigma2"], rel=1e-5)
+    assert found["robust"]["clusters"] == 11
+
+
+def test_permutation_gives_intervals_and_equals_metafor(tmp_path: Path) -> None:
+    kept = stored("robustness")["permutation"][0]
+    rows = stored("univariate")["sets"][kept["set"]]
+    path = write_csv(tmp_path / "p.csv", {"yi": rows["yi"], "vi": rows["vi"]})
+    found = answer("robustness", "--csv", path, "--permute", "1000", "--method", kept["method"])["permutation"]
+    assert found["pval"] == pytest.approx([kept["pval"]])
+    assert found["exact"]
+
+
+def test_bayes_compares_with_the_empirical_prior_of_the_scale() -> None:
+    smd = answer("bayes", "--disorder", "SAD", "--outcome", "severity_mixed", "--sensitivity")["sensitivity"]
+    ratio = answer("bayes", "--outcome", "remission", "--sensitivity")["sensitivity"]
+    assert "log-t(-2.99" in str(smd)
+    assert "log-normal(-2.12" in str(ratio)
+
+
 REFUSED = [
     (("pool", "--sei", "se"), "--sei is about a table; give the table with --csv FILE"),
     (("pool", "{t}", "--outcome", "severity"), "--outcome selects from the evidence, which --csv replaces"),
@@ -207,7 +265,7 @@ REFUSED = [
     (("bayes", "{t}", "--tau-prior", "half-normal(x)"), "a number is needed; given 'x'"),
     (("bayes", "{t}", "--tau-prior", "turner(weather)"), "outcome must be one of mortality"),
     (("bayes", "{t}", "--mean-prior", "1"), "--mean-prior must be a mean and a standard deviation"),
-    (("bayes", "{t}", "--groups", "lab", "--sensitivity"), "--sensitivity repeats the model with one mean"),
+    (("bias", "{t}", "--ni", "lab"), "--ni lab: a number is needed; given 'u' in row A"),
     (("participants", "--csv", "{p}"), "has no column 'y' (--outcome)"),
 ]
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from click import Context
+from click.testing import CliRunner
+
+from dualtrace.cli.main import cli
 from dualtrace.evidence.lint import lint
 from dualtrace.evidence.load import read_trial
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,3 +41,29 @@ def test_the_example_record_of_the_docs_is_a_good_record(tmp_path: Path) -> None
     path = tmp_path / "example2024.yaml"
     path.write_text(record, encoding="utf-8")
     assert lint([read_trial(path)]) == ()
+
+
+def test_the_pooling_page_shows_what_its_commands_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "pooling.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"```csv\n(.*?)```", page, re.DOTALL)
+    (shown,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "bcg.csv").write_text(table, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for block in shown.split("$ ")[1:]:
+        command, *lines = block.splitlines()
+        done = CliRunner().invoke(cli, shlex.split(command)[1:], catch_exceptions=False)
+        assert done.exit_code == 0, command
+        printed = {line.rstrip() for line in done.output.splitlines()}
+        assert [line for line in lines if line not in printed] == [], command
+
+
+def test_every_command_of_the_pooling_page_is_one() -> None:
+    page = (ROOT / "docs" / "pooling.md").read_text(encoding="utf-8")
+    commands = re.findall(r"\| `dualtrace ([^`]+)` \|", page)
+    assert len(commands) > 8
+    for command in commands:
+        verb, *options = shlex.split(command)
+        known = cli.get_command(Context(cli), verb)
+        assert known is not None, verb
+        names = {name for option in known.params for name in option.opts}
+        assert not {word for word in options if word.startswith("--")} - names, command

@@ -46,8 +46,9 @@ class Part:
     refused: str = ""
 
     def __str__(self) -> str:
-        body = f"Not available: {self.refused}" if self.result is None else str(self.result)
-        return f"{self.title}\n{body}" if self.title else body
+        if self.result is None:
+            return f"{self.title}: not available. {self.refused}"
+        return f"{self.title}\n{self.result}" if self.title else str(self.result)
 
     def for_json(self) -> dict[str, Any]:
         """The result as a dictionary, or the sentence why there is none."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 OUTCOME, TIMEPOINT, RATIO = "severity", "post", "OR"
 """What is analysed when nothing else is asked for."""
 
+COUNTED = ("response", "remission", "adverse_event", "dropout")
+"""Outcomes that are counted, so that their effects are on the scale of ``--ratio``."""
+
 ADD = 0.5
 TO: Continuity = "only0"
 """Continuity correction when nothing else is asked for."""
@@ -66,6 +69,14 @@ class Asked:
     def measure_title(self) -> str:
         """The measure in words."""
         return f"{self.measure} ({MEASURES[self.measure or ''].title})"
+
+    @property
+    def metric(self) -> str:
+        """Scale of the effects as far as it is known: a measure's name; empty for effects of a user's table."""
+        if self.table is not None:
+            return self.measure or ""
+        counted = (self.outcome or OUTCOME) in COUNTED
+        return (self.ratio or RATIO) if counted else "SMD"
 
     def with_measure(self, name: str) -> Asked:
         """The same with a measure where none was given."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dualtrace.cli.asked import Asked
     from dualtrace.cli.rows import Designed
     from dualtrace.pooling.bayesian.priors import TauPrior
-    from dualtrace.pooling.bayesian.sampled import Sampled
 
 TAU_PRIORS: dict[str, tuple[Callable[..., TauPrior], int]] = {
     "half-normal": (bayesian.half_normal, 1),
@@ -37,6 +36,10 @@ EMPIRICAL: dict[str, Callable[..., TauPrior]] = {"turner": bayesian.turner, "rho
 """Priors from published meta-analyses; an outcome and a comparison may follow in brackets."""
 
 SENSITIVITY = ("half-normal(0.25)", "half-normal(0.5)", "half-normal(1)", "half-cauchy(0.5)")
+"""Priors to compare with; the empirical one for the scale of the effects joins them."""
+
+EMPIRICAL_OF = {"SMD": "rhodes(mental_health)", "OR": "turner(mental_health)"}
+"""Empirical prior of tau, mental health, drug against placebo, by scale of the effects."""
 
 
 @click.command()
@@ -82,42 +85,46 @@ def bayes(
     """
     prior, centre = tau_prior(tau), mean_prior(mean)
     chosen = designed(read_rows(asked), moderators)
+    others = _others(asked, prior) if sensitivity else []
     sampled = moderators is not None or groups is not None or cluster is not None or t_df is not None
-    if sampled and sensitivity:
-        raise InputError(
-            "--sensitivity repeats the model with one mean; leave out moderators, groups, cluster and t-df"
-        )
     if sampled:
         extra = {"groups": groups, "clusters": cluster}
         columns = {key: chosen.rows.column(name, f"--{key}") for key, name in extra.items() if name is not None}
         model: dict[str, Any] = columns | ({} if t_df is None else {"t_df": t_df})
-        parts = [Part("fit", "", _sample(chosen, prior, centre, model, seed, level))]
+        model |= {"mean_prior": centre, "seed": seed, "level": level}
+        parts = _sampled(chosen, prior, others, model)
     else:
-        parts = _exact(chosen, prior, centre, level, sensitivity=sensitivity)
+        parts = _exact(chosen, prior, others, centre, level)
     show(chosen.rows, parts, as_json=as_json)
 
 
+def _others(asked: Asked, prior: TauPrior) -> list[TauPrior]:
+    """The prior asked for, and the usual ones beside it."""
+    empirical = EMPIRICAL_OF.get(asked.metric)
+    texts = SENSITIVITY if empirical is None else (*SENSITIVITY, empirical)
+    return [prior, *(other for other in map(tau_prior, texts) if str(other) != str(prior))]
+
+
 def _exact(
-    chosen: Designed, prior: TauPrior, centre: MeanPrior | None, level: float, *, sensitivity: bool
+    chosen: Designed, prior: TauPrior, others: list[TauPrior], centre: MeanPrior | None, level: float
 ) -> list[Part]:
     rows = chosen.rows
     bounds: dict[str, Any] = {"lo": rows.lo, "hi": rows.hi, "mean_prior": centre, "level": level}
     found = bayesian.fit(rows.yi, rows.vi, tau_prior=prior, slab=list(rows.slab), **bounds)
     parts = [Part("fit", "", found)]
-    if sensitivity:
-        priors = [prior, *(tau_prior(text) for text in SENSITIVITY if str(tau_prior(text)) != str(prior))]
-        others = bayesian.sensitivity(rows.yi, rows.vi, tau_priors=priors, **bounds)
-        parts.append(Part("sensitivity", "Other priors of tau", others))
+    if others:
+        found_too = bayesian.sensitivity(rows.yi, rows.vi, tau_priors=others, **bounds)
+        parts.append(Part("sensitivity", "Other priors of tau", found_too))
     return parts
 
 
-def _sample(
-    chosen: Designed, prior: TauPrior, centre: MeanPrior | None, model: dict[str, Any], seed: int, level: float
-) -> Sampled:
-    rows = chosen.rows
-    return nuts.sample(
-        **chosen.data, lo=rows.lo, hi=rows.hi, tau_prior=prior, mean_prior=centre, seed=seed, level=level, **model
-    )
+def _sampled(chosen: Designed, prior: TauPrior, others: list[TauPrior], model: dict[str, Any]) -> list[Part]:
+    model |= chosen.data | {"lo": chosen.rows.lo, "hi": chosen.rows.hi}
+    parts = [Part("fit", "", nuts.sample(tau_prior=prior, **model))]
+    if others:
+        found_too = nuts.sensitivity(tau_priors=others, **model)
+        parts.append(Part("sensitivity", "Other priors of tau", found_too))
+    return parts
 
 
 def tau_prior(text: str) -> TauPrior:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
 from dualtrace.cli.answer import Part, attempt
 from dualtrace.cli.options import json_option, level_option, print_json
 from dualtrace.cli.raw import finite, open_table, require_column
-from dualtrace.errors import TableError
-from dualtrace.pooling.participants.contract import Family, Intercept
+from dualtrace.errors import InputError, TableError
+from dualtrace.pooling.participants.contract import Family, Intercept, Residual
 from dualtrace.pooling.participants.fit import one_stage
 from dualtrace.pooling.participants.fit import two_stage as pooled_stages
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 @click.option("--moderator", metavar="COLUMN", help="A number per participant that may change the effect.")
 @click.option("--family", type=click.Choice(get_args(Family)), default="gaussian", show_default=True)
 @click.option("--intercept", type=click.Choice(get_args(Intercept)), default="stratified", show_default=True)
+@click.option("--residual", type=click.Choice(get_args(Residual)), default="shared", show_default=True)
+@click.option("--random-interaction", is_flag=True, help="The moderator's effect varies between trials too.")
+@click.option("--method", type=click.Choice(["REML", "ML"]), default="REML", show_default=True, help="Linear models.")
 @click.option("--two-stage", is_flag=True, help="Also analyse each trial by itself and pool.")
 @level_option
 @json_option
@@ -38,6 +41,9 @@ def participants(
     moderator: str | None,
     family: Family,
     intercept: Intercept,
+    residual: Residual,
+    random_interaction: bool,
+    method: Literal["REML", "ML"],
     two_stage: bool,
     level: float,
     as_json: bool,
@@ -61,7 +67,20 @@ def participants(
     if moderator is not None:
         require_column(frame, moderator, "--moderator", table)
         x = finite(frame, moderator, table)
-    found = one_stage(y, t, where, moderator=x, family=family, intercept=intercept, level=level)
+    if random_interaction and x is None:
+        raise InputError("--random-interaction is about a moderator; name it with --moderator COLUMN")
+    found = one_stage(
+        y,
+        t,
+        where,
+        moderator=x,
+        family=family,
+        intercept=intercept,
+        residual=residual,
+        random_interaction=random_interaction,
+        method=method,
+        level=level,
+    )
     parts = [Part("one_stage", "", found)]
     if two_stage:
         model: dict[str, Any] = {"moderator": x, "family": family, "level": level}

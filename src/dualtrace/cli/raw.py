@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,7 @@ COMPLEMENTS = {"n1i": ("ai", "bi"), "n2i": ("ci", "di"), "ni": ("xi", "mi")}
 
 
 def open_table(path: Path) -> DataFrame:
-    """Return a table with at least one row, all column names different and no cell beyond them.
+    """Return a table with at least one row and no cell beyond the column names.
 
     Raises
     ------
@@ -32,11 +31,6 @@ def open_table(path: Path) -> DataFrame:
         When it is not one.
     """
     frame = read_table(path)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        names = next(csv.reader(file), [])
-    twice = next((name for name in names if name and names.count(name) > 1), None)
-    if twice is not None:
-        raise TableError(f"{path} has more than one column {twice!r}; give every column its own name")
     if list(frame.index) != list(range(len(frame))):
         raise TableError(f"{path}: lines hold more cells than there are column names; name every column")
     if not len(frame):

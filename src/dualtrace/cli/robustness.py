@@ -83,7 +83,7 @@ def robustness(
         wanted = subsets or None
         parts.append(attempt("gosh", "Subsets", lambda: gosh(**chosen.data, method=method, subsets=wanted, key=seed)))
     if permute is not None:
-        again: dict[str, Any] = {"iterations": permute, "key": seed, "level": level}
+        again: dict[str, Any] = {"iterations": permute, "key": seed, "level": level, "intervals": True}
         parts.append(
             attempt("permutation", "Permutation test", lambda: permutation_test(**chosen.data, **fitting, **again))
         )

@@ -292,6 +292,7 @@ def _table_rows(asked: Asked, path: Path) -> Rows:
         lo, hi = _bounds(frame, asked, path)
         yi = _effects(frame, asked, path, bounded=np.isfinite(lo) | np.isfinite(hi))
         known = np.isfinite(yi)
+        _require_order(lo, hi, ~known, path)
         lo, hi = (np.where(known, np.nan, bound) for bound in (lo, hi))
         title = path.name
     table = frame.set_axis(list(slab), axis=0)
@@ -348,6 +349,15 @@ def _bounds(frame: DataFrame, asked: Asked, path: Path) -> tuple[Array, Array]:
         cells = np.full(len(frame), np.nan) if column is None else finite(frame, column, path, optional=everywhere)
         ends.append(np.where(np.isnan(cells), end, cells))
     return ends[0], ends[1]
+
+
+def _require_order(lo: Array, hi: Array, used: Flags, path: Path) -> None:
+    bad = used & ~(lo < hi)
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise TableError(
+            f"{path}, line {i + 2}: the lower bound must be below the upper; given {lo[i]:g} and {hi[i]:g}"
+        )
 
 
 def labels(frame: DataFrame, column: str | None, path: Path) -> tuple[str, ...]:

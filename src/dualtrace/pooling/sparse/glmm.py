@@ -163,11 +163,9 @@ def counts(
         If nothing is left, or the design is singular.
     """
     values, rows, notes = usable(measure, columns, slab)
-    everyone = check.labels(
-        slab, np.broadcast_arrays(*(np.atleast_1d(columns[n]) for n in MEASURES[measure].columns))[0].size
-    )
-    matrix, columns_of_x = check.design(X, names, len(everyone))
-    matrix = matrix[np.isin(np.array(everyone), np.array(rows))] if len(rows) < len(everyone) else matrix
+    size = np.broadcast_arrays(*(np.atleast_1d(columns[n]) for n in MEASURES[measure].columns))[0].size
+    matrix, columns_of_x = check.design(X, names, size)
+    matrix = matrix[[int(place) - 1 for place in usable(measure, columns, None)[1]]]
     silent = np.zeros(len(rows), dtype=bool)
     if measure == "OR":
         silent = np.asarray(TwoByTwo(*values).is_uninformative)
