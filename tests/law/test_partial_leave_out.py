@@ -7,6 +7,7 @@ import pytest
 
 from dualtrace.errors import FitError
 from dualtrace.pooling import partial
+from dualtrace.pooling.partial_contract import PartialPooled
 from dualtrace.pooling.robustness import partial_leave_out
 
 Y = np.array([0.65, np.nan, 0.0, np.nan, -0.7, np.nan])
@@ -16,7 +17,7 @@ HI = np.array([np.nan, 0.76, np.nan, 0.34, np.nan, -0.74])
 SLAB = tuple("abcdef")
 
 
-def alone(kept: np.ndarray) -> partial.PartialPooled:
+def alone(kept: np.ndarray) -> PartialPooled:
     return partial.fit(Y[kept], V[kept], lo=LO[kept], hi=HI[kept])
 
 

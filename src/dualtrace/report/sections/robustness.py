@@ -103,10 +103,7 @@ def spread(fits: PartialRefits, what: str) -> str:
     if not known:
         return f"Without {what} nothing is determined."
     least, most = min(known, key=lambda i: fits.beta[i]), max(known, key=lambda i: fits.beta[i])
-    columns = fits.beta, fits.ci_lb, fits.ci_ub
-    ends = " and ".join(
-        f"{estimate(*(float(part[i]) for part in columns))} (without {_in_text(fits.slab[i])})" for i in (least, most)
-    )
+    ends = " and ".join(f"{_fit(fits, i)} (without {_in_text(fits.slab[i])})" for i in (least, most))
     beyond = [_in_text(fits.slab[i]) for i in known if fits.ci_lb[i] > 0.0 or fits.ci_ub[i] < 0.0]
     if not beyond:
         rest = "no effect lies within every interval"
@@ -115,6 +112,10 @@ def spread(fits: PartialRefits, what: str) -> str:
     else:
         rest = f"no effect lies outside the interval without {listing(beyond)}"
     return f"Without {what}, the mean of all information lies between {ends}; {rest}."
+
+
+def _fit(fits: PartialRefits, i: int) -> str:
+    return estimate(float(fits.beta[i]), float(fits.ci_lb[i]), float(fits.ci_ub[i]))
 
 
 def _influential(exact: FromNumbers) -> str:
