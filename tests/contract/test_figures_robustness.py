@@ -210,7 +210,7 @@ def test_law_every_subset_of_two_trials_or_more_is_in_the_cloud() -> None:
 def test_contract_the_pooled_curve_is_drawn_where_its_p_values_are() -> None:
     found = draped.drapery(Y, V)
     lines = drapery.drapery(PICTURES["drapery"][0]).findobj(LineCollection)
-    curve = next(line for line in lines if line.get_linewidth()[0] == 2.0).get_segments()[0]
+    curve = next(line for line in lines if np.isclose(line.get_linewidth(), 2.0).all()).get_segments()[0]
     _proportional(curve[:, 0], found.effect)
     _proportional(curve[:, 1], found.pooled)
 

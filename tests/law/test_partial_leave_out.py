@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from dualtrace.errors import FitError
 from dualtrace.pooling import partial
-from dualtrace.pooling.partial_contract import PartialPooled
 from dualtrace.pooling.robustness import partial_leave_out
+
+if TYPE_CHECKING:
+    from dualtrace.pooling.partial_contract import PartialPooled
 
 Y = np.array([0.65, np.nan, 0.0, np.nan, -0.7, np.nan])
 V = np.array([0.14, 0.15, 0.24, 0.03, 0.07, 0.14])
