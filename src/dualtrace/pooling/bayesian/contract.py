@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from dualtrace.pooling.bayesian.distribution import interval as credible_interval
-from dualtrace.pooling.contract import freeze, require_level
+from dualtrace.pooling.contract import require_level
 from dualtrace.pooling.text import interval, number, plain, table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pandas import DataFrame
 
     from dualtrace.pooling.bayesian.distribution import Distribution, IntervalKind
@@ -44,24 +47,40 @@ def summarise(of: Distribution, level: float, kind: IntervalKind) -> Summary:
     return Summary(of.mean, of.sd, of.quantile(0.5), *credible_interval(of, level, kind))
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Shrinkage:
-    """The true effects of the rows, drawn towards the mean.
-
-    Attributes
-    ----------
-    mean, sd
-        Posterior expectation and standard deviation, (k,).
-    of
-        The whole distributions; None for a row known only as an interval.
-    """
+class Drawn(NamedTuple):
+    """True effects of the rows: expectations and standard deviations, (k,), and distributions."""
 
     mean: Array
     sd: Array
     of: tuple[Distribution | None, ...]
 
-    def __post_init__(self) -> None:
-        freeze(self)
+
+@dataclass(frozen=True, eq=False)
+class Shrinkage:
+    """The true effects of the rows, drawn towards the mean; computed when first asked for, as it takes a while."""
+
+    compute: Callable[[], Drawn] = field(repr=False)
+
+    @cached_property
+    def _drawn(self) -> Drawn:
+        found = self.compute()
+        found.mean.flags.writeable = found.sd.flags.writeable = False
+        return found
+
+    @property
+    def mean(self) -> Array:
+        """Posterior expectations, (k,)."""
+        return self._drawn.mean
+
+    @property
+    def sd(self) -> Array:
+        """Posterior standard deviations, (k,)."""
+        return self._drawn.sd
+
+    @property
+    def of(self) -> tuple[Distribution | None, ...]:
+        """The whole distributions; None for a row known only as an interval."""
+        return self._drawn.of
 
     def intervals(self, level: float = 0.95) -> Array:
         """Central credible intervals, (k, 2); NaN for a row known only as an interval."""
@@ -118,7 +137,7 @@ class Posterior:
 
     def __post_init__(self) -> None:
         require_level(self.level)
-        if not len(self.slab) == len(self.kind) == len(self.effects.mean) == self.k:
+        if not len(self.slab) == len(self.kind) == self.k:
             raise ValueError(f"rows must number k = {self.k}")
         if not (self.tau_summary.ci_lb >= 0.0 and np.isfinite(self.log_evidence)):
             raise ValueError("tau must be 0 or more and the evidence finite")

@@ -8,6 +8,7 @@ Source: Röver 2020, doi:10.18637/jss.v093.i06 (rows with known effects).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling.bayesian.blend import Blend
 from dualtrace.pooling.bayesian.censored import Joint, Known
-from dualtrace.pooling.bayesian.contract import Posterior, Sensitivity, Shrinkage, summarise
+from dualtrace.pooling.bayesian.contract import Drawn, Posterior, Sensitivity, Shrinkage, summarise
 from dualtrace.pooling.bayesian.distribution import Distribution, Mixture, TauPosterior
 from dualtrace.pooling.bayesian.exact import given, rule_at, rule_of
 from dualtrace.pooling.bayesian.priors import MeanPrior, half_normal
@@ -180,7 +181,7 @@ def _exact(rows: Rows, mean: MeanPrior, tau: TauPrior, finite: Finite) -> Parts:
         mu=Mixture(weight, centre, np.sqrt(variance), finite.mu),
         tau=TauPosterior(nodes, log_density, finite.tau),
         theta=Mixture(weight, centre, np.sqrt(variance + tau2), finite.tau),
-        effects=Shrinkage(mean=np.array([d.mean for d in own]), sd=np.array([d.sd for d in own]), of=tuple(own)),
+        effects=Shrinkage(lambda: Drawn(np.array([d.mean for d in own]), np.array([d.sd for d in own]), tuple(own))),
         log_evidence=total,
         log_mu0=np.nan if mean.is_flat else float(rule_at(y, v, tau, 0.0).log_total[0]),
         log_tau0=float(given(y, v, NO_TAU, mean).loglik[0, 0]),
@@ -206,14 +207,14 @@ def _censored(rows: Rows, mean: MeanPrior, tau: TauPrior, finite: Finite) -> Par
         mu=mu,
         tau=TauPosterior(nodes, log_density, finite.tau),
         theta=Blend(weight, inner.edges, inner.density, np.exp(log_tau), finite.tau),
-        effects=_shrink(rows, mu, np.exp(2.0 * log_tau), finite),
+        effects=Shrinkage(partial(_shrink, rows, mu, np.exp(2.0 * log_tau), finite)),
         log_evidence=total,
         log_mu0=np.nan if mean.is_flat else float(joint.rule_at(tau, 0.0).log_total[0]),
         log_tau0=float(joint.inner(NO_TAU[0], 2 * panels).log_total[0]),
     )
 
 
-def _shrink(rows: Rows, mu: Blend, tau2: Array, finite: Finite) -> Shrinkage:
+def _shrink(rows: Rows, mu: Blend, tau2: Array, finite: Finite) -> Drawn:
     """True effects of the rows: θ_i = (1-B) μ + B y_i + noise of variance B v_i, with B = τ²/(τ² + v_i)."""
     of: list[Distribution | None] = []
     moments = []
@@ -230,7 +231,7 @@ def _shrink(rows: Rows, mu: Blend, tau2: Array, finite: Finite) -> Shrinkage:
             if not np.isfinite([lo, hi]).all() and not finite.tau[1]:
                 moments[-1] = (moments[-1][0] if finite.tau[0] else np.nan, np.inf)
     mean, sd = np.array(moments).T
-    return Shrinkage(mean=mean, sd=sd, of=tuple(of))
+    return Drawn(mean, sd, tuple(of))
 
 
 def _truncated_moments(mu: Blend, b: Array, total: Array, v: float, lo: float, hi: float) -> tuple[float, float]:

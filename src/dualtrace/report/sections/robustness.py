@@ -103,19 +103,19 @@ def spread(fits: PartialRefits, what: str) -> str:
     if not known:
         return f"Without {what} nothing is determined."
     least, most = min(known, key=lambda i: fits.beta[i]), max(known, key=lambda i: fits.beta[i])
-    ends = " and ".join(
-        f"{estimate(float(fits.beta[i]), float(fits.ci_lb[i]), float(fits.ci_ub[i]))} "
-        f"(without {_in_text(fits.slab[i])})"
-        for i in (least, most)
-    )
+    ends = " and ".join(f"{_fit(fits, i)} (without {_in_text(fits.slab[i])})" for i in (least, most))
     beyond = [_in_text(fits.slab[i]) for i in known if fits.ci_lb[i] > 0.0 or fits.ci_ub[i] < 0.0]
     if not beyond:
-        rest = "no effect lies within every interval"
+        rest = "every interval includes 0"
     elif len(beyond) == len(known):
-        rest = "no effect lies outside every interval"
+        rest = "no interval includes 0"
     else:
-        rest = f"no effect lies outside the interval without {listing(beyond)}"
+        rest = f"the interval excludes 0 without {listing(beyond)}"
     return f"Without {what}, the mean of all information lies between {ends}; {rest}."
+
+
+def _fit(fits: PartialRefits, i: int) -> str:
+    return estimate(float(fits.beta[i]), float(fits.ci_lb[i]), float(fits.ci_ub[i]))
 
 
 def _influential(exact: FromNumbers) -> str:
@@ -139,7 +139,8 @@ def _few(k: int) -> str:
         return f"With {k} numbers, tests of the funnel have little power; a large p value is no proof of its absence."
     return (
         f"Only {count(k, 'trial')} print a number. The Cochrane Handbook advises against funnel plots and tests of "
-        f"their asymmetry below {FUNNEL_LEAST}: they have little power, and nothing found is not nothing there."
+        f"their asymmetry below {FUNNEL_LEAST}: they have little power, and finding nothing "
+        "does not show that nothing is there."
     )
 
 
