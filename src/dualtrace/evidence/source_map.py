@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 1_000_000
+DEEPEST = 50
+"""Most lists and mappings inside each other; a record of a trial has fewer than ten."""
+
+LONGEST_NUMBER = 100
+"""Most characters of an unquoted number, date or truth value."""
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 FieldPath = tuple[str | int, ...]
@@ -63,14 +69,20 @@ def read_yaml(path: Path) -> SourceMap:
     Raises
     ------
     EvidenceError
-        When the file is too large, not UTF-8, not YAML, empty, or repeats a key.
+        When the file is too large, not UTF-8, not YAML, empty, repeats a key, uses an anchor or alias, or is
+        nested too deeply.
     """
-    text = _read_text(path)
+    return parse_yaml(_read_text(path), path)
+
+
+def parse_yaml(text: str, path: Path) -> SourceMap:
+    """Read YAML from text; ``path`` is the file named in messages. Raises as :func:`read_yaml`."""
     try:
+        _refuse_traps(text, path)
         node = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error)
+        what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         line = mark.line + 1 if mark else 0
         remedy = "Check quotes, colons and indentation there; the file may be cut off."
         raise EvidenceError((Problem(path, line, "", f"this is not valid YAML ({what}).", remedy),)) from None
@@ -82,6 +94,34 @@ def read_yaml(path: Path) -> SourceMap:
     if problems:
         raise EvidenceError(tuple(problems))
     return SourceMap(path, content, lines)
+
+
+def _refuse_traps(text: str, path: Path) -> None:
+    """Refuse what a small file can blow up with: anchors, aliases and deep nesting.
+
+    It reads the stream of events, which needs no recursion; composing the tree does.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1
+        name = getattr(event, "anchor", None)
+        if name is not None:
+            sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
+            message = f"a file must not use YAML anchors (&) and aliases (*); given {sign}{shorten(name)}."
+            remedy = "Write the value out where it is needed, or put it in quotes if it is text."
+            raise EvidenceError((Problem(path, line, "", message, remedy),))
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            message = f"lists and mappings must be nested at most {DEEPEST} deep; here begins level {depth}."
+            raise EvidenceError((Problem(path, line, "", message, "Close the brackets opened before it."),))
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """Return the text, cut to a length fit for a message."""
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _read_text(path: Path) -> str:
@@ -106,10 +146,14 @@ def _construct(
     if isinstance(node, yaml.MappingNode):
         content: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                message = "a field name must be a word; given a list or a mapping."
+                problems.append(Problem(path, line, dotted(where), message, "Write one word before the colon."))
+                continue
             key = str(key_node.value)
             here = (*where, key)
             value = _construct(value_node, here, lines, problems, path)
-            line = key_node.start_mark.line + 1
             if key in content:
                 remedy = "Keep one of them."
                 problems.append(Problem(path, line, dotted(here), "the key stands twice.", remedy))
@@ -120,8 +164,12 @@ def _construct(
         return [_construct(item, (*where, i), lines, problems, path) for i, item in enumerate(node.value)]
     try:
         return _scalar(node)
-    except (ValueError, yaml.YAMLError) as error:
-        problems.append(Problem(path, lines[where], dotted(where), f"{node.value!r} cannot be read ({error})."))
+    except (ValueError, ArithmeticError, LookupError, AttributeError, yaml.YAMLError) as error:
+        # PyYAML's own readers of numbers and dates fail in all these ways on text they were told to read.
+        said = getattr(error, "problem", None) or (str(error) if isinstance(error, ValueError) else None)
+        reason = said or f"it does not fit {node.tag}"
+        message = f"{shorten(node.value)!r} cannot be read ({reason})."
+        problems.append(Problem(path, lines[where], dotted(where), message, "Correct it, or quote it if it is text."))
         return None
 
 
@@ -131,4 +179,6 @@ _SCALARS = yaml.SafeLoader("")
 def _scalar(node: yaml.Node) -> Any:  # noqa: ANN401
     if node.tag == "tag:yaml.org,2002:str":
         return node.value
+    if len(node.value) > LONGEST_NUMBER:
+        raise ValueError(f"a number or date has at most {LONGEST_NUMBER} characters, not {len(node.value):,}")
     return _SCALARS.construct_object(node)

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import jax.numpy as jnp
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from dualtrace.errors import InputError
 from dualtrace.evidence.frozen import Frozen, Key, Text
+from dualtrace.evidence.load import validate
+from dualtrace.evidence.source_map import parse_yaml, read_yaml
 from dualtrace.mechanism import receptor
 from dualtrace.mechanism.brain import brain_kinetics
 from dualtrace.mechanism.chain import DEFAULT, Chain, Switches, connect
@@ -148,14 +149,7 @@ class Agent(Measured):
 
 def read_agent(text: str, where: str) -> Agent:
     """Read an agent from YAML text; ``where`` is the file named in messages."""
-    try:
-        return Agent.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise InputError(f"{where} is not YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{where}: {field}: {first['msg'].removeprefix('Value error, ')}") from error
+    return validate(Agent, parse_yaml(text, Path(where)))
 
 
 def find_agent(name: str, lookup: Lookup) -> Agent | None:
@@ -164,7 +158,7 @@ def find_agent(name: str, lookup: Lookup) -> Agent | None:
     Raises
     ------
     InputError
-        There is no such name and no such file.
+        There is no such name and no such file, or the file cannot be used.
     """
     if name == CYCLOSERINE:
         return None
@@ -173,7 +167,7 @@ def find_agent(name: str, lookup: Lookup) -> Agent | None:
     path = Path(name)
     if not path.is_file():
         raise InputError(f"unknown agent {name!r}; known are {CYCLOSERINE}, {DSERINE}, or give a YAML file")
-    return read_agent(path.read_text(encoding="utf-8"), str(path))
+    return validate(Agent, read_yaml(path))
 
 
 def dserine(lookup: Lookup) -> Agent:
