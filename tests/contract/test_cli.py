@@ -229,8 +229,13 @@ def test_rows_that_cannot_be_pooled_are_named(tmp_path: Path, rows: str, message
         (b"", "is empty"),
         (b"study,yi\n\xff\xfe,1\n", "is not UTF-8"),
         (b"yi,vi\n0.1,0.2\n0.1,0.2,0.3,0.4\n", "is not a CSV table"),
+        (b"yi,vi\n1,0.1,0.2\n2,0.1,0.2\n", "line 2 has 3 cells, but there are 2 column names"),
+        (b"yi,yi,vi\n0.1,0.3,0.2\n", "t.csv: every column must have a name of its own; 'yi' stands more than once"),
+        (b"\xef\xbb\xbfyi,vi,yi\n0.1,0.3,0.2\n", "t.csv: every column must have a name of its own; 'yi' stands"),
+        (b"yi,vi\n0.1,0.2\n\n0.1,-1\n", "given -1 in row 4."),
+        (b"yi,vi\n0.1,0.2\n\nhalf,1\n", "line 4, column yi: a number is needed; given 'half'"),
     ],
-    ids=["empty", "latin", "ragged"],
+    ids=["empty", "latin", "ragged", "shifted", "twice", "twice with a mark", "bad variance", "bad cell"],
 )
 def test_a_file_that_is_no_table_says_so(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "t.csv"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 from dualtrace.errors import InputError, TableError
+from dualtrace.evidence.columns import require_distinct
 from dualtrace.pooling import univariate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pandas import DataFrame
@@ -43,7 +46,7 @@ def pool_table(
                 f"{path} has no column {column!r} ({option}); it has {', '.join(map(str, frame.columns))}"
             )
     effects, variances = numbers(frame, yi, path), numbers(frame, vi, path)
-    labels = [f"row {i + 2}" for i in range(len(frame))] if slab is None else [str(x) for x in frame[slab]]
+    labels = [str(x) for x in (frame.index if slab is None else frame[slab])]
     if formula is None:
         return univariate.fit(effects, variances, slab=labels, method=method, test=test, level=level)
     from dualtrace.pooling.formula import design
@@ -62,26 +65,48 @@ def pool_table(
 
 
 def read_table(path: Path) -> DataFrame:
-    """Return the table of a CSV file."""
+    """Return the table of a CSV file; its index holds the line of each row, counted from 1."""
     from pandas import read_csv
     from pandas.errors import EmptyDataError, ParserError
 
     try:
-        return read_csv(path, encoding="utf-8")
+        frame = read_csv(path, encoding="utf-8")
+        lines = _lines(path)
     except UnicodeDecodeError as error:
         raise TableError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except EmptyDataError:
         raise TableError(f"{path} is empty; it needs a line of column names and one line per effect") from None
-    except ParserError as error:
+    except (ParserError, csv.Error) as error:
         raise TableError(f"{path} is not a CSV table ({str(error).strip()})") from None
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror})") from None
+    return frame.set_axis(lines, axis=0) if len(lines) == len(frame) else frame
+
+
+def _lines(path: Path) -> list[int]:
+    """Line of each row; refuses what pandas would rename or shift without a word."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        rows = [(reader.line_num, row) for row in reader if len(row) > 1 or "".join(row).strip()]
+    (_, names), *rest = rows
+    require_distinct((name.strip() for name in names), str(path))
+    for line, row in rest:
+        if len(row) > len(names):
+            raise TableError(_ragged(path, line, row, names))
+    return [line for line, _ in rest]
+
+
+def _ragged(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> str:
+    return (
+        f"{path} is not a CSV table: line {line} has {len(row)} cells, but there are {len(names)} column names. "
+        "Name every column, and put text that holds a comma in quotes"
+    )
 
 
 def numbers(frame: DataFrame, column: str, path: Path) -> list[float]:
     """Return a column as numbers; the first cell that is none is named by its line in the file."""
     values: list[float] = []
-    for line, cell in enumerate(frame[column], start=2):
+    for line, cell in frame[column].items():
         try:
             values.append(float(cell))
         except (TypeError, ValueError):

@@ -103,7 +103,7 @@ def _refuse_traps(text: str, path: Path) -> None:
     """
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         name = getattr(event, "anchor", None)
         if name is not None:
             sign = "*" if isinstance(event, yaml.AliasEvent) else "&"

@@ -32,34 +32,35 @@ class Fixed(Prior):
     kind: Literal["fixed"] = "fixed"
 
 
-class Uniform(Prior):
-    """Even between two bounds."""
+class Bounded(Prior):
+    """A prior between two bounds (abstract)."""
 
-    kind: Literal["uniform"] = "uniform"
     low: float
     high: float
 
     @model_validator(mode="after")
-    def _ordered(self) -> Uniform:
-        _require_order(self.low, self.high)
+    def _ordered(self) -> Bounded:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
         return self
+
+
+class Uniform(Bounded):
+    """Even between two bounds."""
+
+    kind: Literal["uniform"] = "uniform"
 
     def quantile(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """``low + p (high - low)``."""
         return np.asarray(self.low + probability * (self.high - self.low))
 
 
-class LogUniform(Prior):
+class LogUniform(Bounded):
     """Even in the logarithm between two positive bounds."""
 
     kind: Literal["loguniform"] = "loguniform"
     low: Positive
     high: Positive
-
-    @model_validator(mode="after")
-    def _ordered(self) -> LogUniform:
-        _require_order(self.low, self.high)
-        return self
 
     def quantile(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """``low (high / low)^p``."""
@@ -90,7 +91,7 @@ class LogNormal(Prior):
         return np.asarray(self.median * np.exp(self.log_sd * _normal_quantile(probability)))
 
 
-class TruncatedBeta(Prior):
+class TruncatedBeta(Bounded):
     """Beta(a, b) cut to an interval inside 0 to 1."""
 
     kind: Literal["beta"] = "beta"
@@ -98,11 +99,6 @@ class TruncatedBeta(Prior):
     b: Positive
     low: Annotated[float, Field(ge=0)]
     high: Annotated[float, Field(le=1)]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> TruncatedBeta:
-        _require_order(self.low, self.high)
-        return self
 
     def quantile(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """Beta quantile of the probability mapped into the kept interval."""
@@ -146,8 +142,3 @@ def _normal_quantile(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.special import ndtri
 
     return np.asarray(ndtri(probability))
-
-
-def _require_order(low: float, high: float) -> None:
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"low ({low:g}) must be below high ({high:g})")
