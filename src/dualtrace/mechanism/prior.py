@@ -40,8 +40,7 @@ class Bounded(Prior):
 
     @model_validator(mode="after")
     def _ordered(self) -> Bounded:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        _require_order(self.low, self.high)
         return self
 
 
@@ -91,7 +90,7 @@ class LogNormal(Prior):
         return np.asarray(self.median * np.exp(self.log_sd * _normal_quantile(probability)))
 
 
-class TruncatedBeta(Bounded):
+class TruncatedBeta(Prior):
     """Beta(a, b) cut to an interval inside 0 to 1."""
 
     kind: Literal["beta"] = "beta"
@@ -99,6 +98,11 @@ class TruncatedBeta(Bounded):
     b: Positive
     low: Annotated[float, Field(ge=0)]
     high: Annotated[float, Field(le=1)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TruncatedBeta:
+        _require_order(self.low, self.high)
+        return self
 
     def quantile(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """Beta quantile of the probability mapped into the kept interval."""
@@ -142,3 +146,8 @@ def _normal_quantile(probability: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.special import ndtri
 
     return np.asarray(ndtri(probability))
+
+
+def _require_order(low: float, high: float) -> None:
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"low ({low:g}) must be below high ({high:g})")
