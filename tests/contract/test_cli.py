@@ -247,8 +247,13 @@ def test_rows_that_cannot_be_pooled_are_named(tmp_path: Path, rows: str, message
         (b"", "is empty"),
         (b"study,yi\n\xff\xfe,1\n", "is not UTF-8"),
         (b"yi,vi\n0.1,0.2\n0.1,0.2,0.3,0.4\n", "is not a CSV table"),
+        (b"yi,vi\n1,0.1,0.2\n2,0.1,0.2\n", "line 2 has 3 cells, but there are 2 column names"),
+        (b"yi,yi,vi\n0.1,0.3,0.2\n", "t.csv: every column must have a name of its own; 'yi' stands more than once"),
+        (b"\xef\xbb\xbfyi,vi,yi\n0.1,0.3,0.2\n", "t.csv: every column must have a name of its own; 'yi' stands"),
+        (b"yi,vi\n0.1,0.2\n\n0.1,-1\n", "given -1 in line 4."),
+        (b"yi,vi\n0.1,0.2\n\nhalf,1\n", "line 4, column yi: a number is needed; given 'half'"),
     ],
-    ids=["empty", "latin", "ragged"],
+    ids=["empty", "latin", "ragged", "shifted", "twice", "twice with a mark", "bad variance", "bad cell"],
 )
 def test_a_file_that_is_no_table_says_so(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "t.csv"
@@ -304,13 +309,3 @@ def test_trials_export_to_metapsy_follows_that_standard() -> None:
     assert not scheeringa["precalc_g"].startswith(
         "-"
     )  # placebo did better, and lower is better: arm 1 minus arm 2 > 0
-
-
-def test_pool_csv_refuses_two_columns_of_one_name_and_names_the_line_of_a_bad_cell(tmp_path: Path) -> None:
-    twins = tmp_path / "twins.csv"
-    twins.write_text("yi,yi,vi\n0.1,0.2,0.3\n0.2,0.3,0.1\n", encoding="utf-8")
-    found = refused("pool", "--csv", str(twins), "--yi", "yi", "--vi", "vi")
-    assert "twins.csv, line 1: every column needs a name of its own; given twice: yi" in found
-    bad = tmp_path / "bad.csv"
-    bad.write_text("yi,vi\n0.1,0.3\n0.2,-0.3\n", encoding="utf-8")
-    assert "given -0.3 in line 3." in refused("pool", "--csv", str(bad), "--yi", "yi", "--vi", "vi")

@@ -155,14 +155,14 @@ def test_bad_input_is_one_sentence(table: str, arguments: tuple[str, ...], messa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("yi,vi,yi\n1,1,1\n", "every column needs a name of its own; given twice: yi"),
+        ("yi,vi,yi\n1,1,1\n", "every column must have a name of its own; 'yi' stands more than once"),
         ("yi,vi\n0.1,0.2\n,0.2\n", "line 3, column yi: the cell is empty; a finite number is needed"),
         ("yi,vi\n0.1,\n", "line 2, column vi: the cell is empty"),
         ("yi,vi\n0.1,inf\n", "line 2, column vi: a finite number is needed"),
         ("yi,vi\n0.1,0\n", "must be positive"),
         ("yi,sei\n0.1,-1\n", "line 2, column sei: a standard error must be positive; given -1"),
         ("yi,vi\n", "holds no rows"),
-        ("yi,vi\n1,2,3\n4,5,6\n", "more cells than there are column names"),
+        ("yi,vi\n1,2,3\n4,5,6\n", "line 2 has 3 cells, but there are 2 column names"),
         ("g,v\n1,2\n", "--csv needs --yi COLUMN and --vi COLUMN (or --sei COLUMN)"),
         ("g,vi\n1,2\n", "--csv needs --yi COLUMN, the effects"),
         ("yi,vi,lo,hi\n0.1,1,,\n,1,2,1\n", "line 3: the lower bound must be below the upper; given 2 and 1"),

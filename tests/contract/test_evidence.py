@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -21,6 +22,7 @@ from dualtrace.evidence.load import (
 from dualtrace.evidence.record import Disorder, Trial
 from dualtrace.evidence.schema import SCHEMA_FILE, trial_schema
 from dualtrace.evidence.scope import CORE_DISORDERS, pooled_trials, scope
+from dualtrace.evidence.show import describe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,3 +104,14 @@ def test_every_disorder_with_trials_has_an_order_of_scales(evidence: dict[str, T
 def test_trials_named_by_published_poolings_exist(evidence: dict[str, Trial]) -> None:
     named = {v.trial for p in published_poolings() for v in p.trials if v.trial is not None}
     assert named <= set(evidence), sorted(named - set(evidence))
+
+
+def test_a_report_is_described_in_words_not_in_code(evidence: dict[str, Trial]) -> None:
+    for trial in evidence.values():
+        for outcome in trial.outcomes:
+            for report in outcome.reported:
+                words = describe(report).removesuffix(f"({report.note})")
+                assert not re.search(r"[{}\[\]_]|'\w+':", words), f"{trial.id}, {outcome.id}: {words}"
+    events, ratio = next(o for o in evidence["hofmann2006"].outcomes if o.id == "adverse_any").reported
+    assert describe(events) == "events; treatment n 12, events 2; reference n 15, events 0"
+    assert describe(ratio) == "ratio; metric RR; value 6.15; ci 0.32 to 117.21; not significant"

@@ -61,6 +61,11 @@ def test_contract_rows_that_cannot_be_simulated_are_refused(row: str, sentence: 
         ("ID,TIME,AMT\n1,4,50\n1,2,50\n", r"line 3: TIME must not fall within an ID; given 2 after 4"),
         ("ID,AMT\n1,50\n", r"needs the column TIME; given ID, AMT"),
         ("", r"needs the column ID; given nothing"),
+        (
+            "ID,TIME,AMT,Amt\n1,0,50,100\n",
+            r"event table .*: every column must have a name of its own; 'AMT' stands more",
+        ),
+        ("ID,TIME,AMT\n\n\n1,0,fifty\n", r"line 4: AMT must be a number; given 'fifty'"),
     ],
 )
 def test_contract_tables_that_cannot_be_simulated_are_refused(text: str, sentence: str) -> None:

@@ -51,7 +51,8 @@ def test_contract_linter_names_the_problem(old: str, new: str, sentence: str) ->
         ("uniform: [0.5, 2.0]", "uniform: [2.0, 0.5]", r"low \(2\) must be below high"),
         ("uniform: [0.5, 2.0]", "uniform: [2.0]", r"a uniform prior takes \[low, high\]"),
         ("range: [0.5, 2.0],", "", "needs a range"),
-        ("meaning: rate, ", "", "meaning: Field required"),
+        ("meaning: rate, ", "", r"meaning: a required field is missing\. Add it"),
+        ("{book: {citation: A book}}", "&a [*a]", r"test\.yaml:2: a file must not use YAML anchors"),
     ],
 )
 def test_contract_unreadable_table_is_refused(old: str, new: str, sentence: str) -> None:

@@ -20,14 +20,16 @@ from dualtrace.report.document import (
     Cite,
     Document,
     Folded,
+    Line,
+    Link,
     Paragraph,
     Section,
     Table,
     cited,
     pictures,
+    plain,
     tables,
 )
-from dualtrace.report.sections.records import records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,6 +159,54 @@ def test_every_reported_number_stands_beside_its_source(report: Document, trials
             assert all(cell for row in rows for cell in row)
 
 
+def cards(report: Document) -> dict[str, Folded]:
+    section = next(s for s in report.sections if s.key == "records")
+    found = [block for block in section.blocks if isinstance(block, Folded)]
+    return {_trial_of(card): card for card in found}
+
+
+def _trial_of(card: Folded) -> str:
+    head = card.blocks[0]
+    assert isinstance(head, Paragraph)
+    return next(part.key for part in head.line if isinstance(part, Cite))
+
+
+def lines_of(folded: Folded) -> list[Line]:
+    return [
+        line
+        for block in folded.blocks
+        for line in (
+            (block.line,) if isinstance(block, Paragraph) else block.items if isinstance(block, Bullets) else ()
+        )
+    ]
+
+
+def test_every_card_shows_places_of_the_design_bias_and_all_sources(
+    report: Document, trials: tuple[Trial, ...]
+) -> None:
+    found = cards(report)
+    assert list(found) == [trial.id for trial in trials]
+    for trial in trials:
+        folded = found[trial.id].blocks[-1]
+        assert isinstance(folded, Folded)
+        lines = lines_of(folded)
+        text = "\n".join(plain(line) for line in lines)
+        links = {part.text for line in lines for part in line if isinstance(part, Link)}
+        places = [f"{p.source}, {p.where}" if p.where != p.source else p.source for p in trial.design.places]
+        assert all(f": {place}\n" in text for place in places), trial.id
+        assert all(f"{one.domain[1:]}: {one.judgement} ({one.source})" in text for one in trial.risk_of_bias)
+        assert links == set(trial.sources), f"{trial.id}: every source must be listed and open"
+        assert "rests on the list of sources below as a whole" in text
+        assert ("No published judgement is recorded" in text) is not bool(trial.risk_of_bias)
+
+
+def test_a_source_that_no_table_knows_is_listed_without_a_link(tmp_path: Path, good_record: str) -> None:
+    text = good_record.replace('url: "https://example.org/good2024"', "document: nowhere2020")
+    (tmp_path / "good2024.yaml").write_text(text, encoding="utf-8")
+    html = page.render(document(load(tmp_path, with_shipped=False)))
+    assert "<li>paper, full text</li>" in html
+
+
 def test_references_are_those_cited_and_can_be_opened(report: Document) -> None:
     assert [entry.key for entry in report.references] == list(cited(report.sections))
     assert all(entry.url.startswith("http") for entry in report.references)
@@ -232,25 +282,3 @@ def test_text_of_records_cannot_break_the_page() -> None:
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
     assert "<h2>a &lt; b</h2>" in text
-
-
-def test_a_record_card_lists_places_of_design_facts_judgements_of_bias_and_every_source() -> None:
-    trial = next(t for t in load() if t.id == "hofmann2006")
-    text = plain_card("hofmann2006")
-    assert trial.risk_of_bias
-    for place in trial.design.places:
-        assert place.where in text
-    for judgement in trial.risk_of_bias:
-        assert f"{judgement.domain}: {judgement.judgement}" in text
-    for key, source in trial.sources.items():
-        assert (source.document or key).replace("_", " ") in text
-
-
-def plain_card(trial_id: str) -> str:
-    """Words of one record card, links as their text."""
-    trials = [t for t in load() if t.id == trial_id]
-    (card,) = (block for block in records(trials).blocks if isinstance(block, Folded))
-    lines = [line for block in card.blocks if isinstance(block, Bullets) for line in block.items]
-    return "\n".join(
-        "".join(part if isinstance(part, str) else getattr(part, "text", "") for part in x) for x in lines
-    )

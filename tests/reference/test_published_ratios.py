@@ -86,7 +86,9 @@ def _decimals(printed_number: float) -> int:
     return min(2, len(f"{printed_number:g}".partition(".")[2])) or 0
 
 
-@pytest.mark.parametrize("trial", [row[0] for row in adverse_event_rows()])
+@pytest.mark.parametrize(
+    "trial", ["kushner2007", "storch2007", "scheeringa2014", "cameron2005", "hofmann2006", "sheerin2014"]
+)
 def test_adverse_event_counts_in_the_trial_records_agree_with_cochrane(
     evidence: dict[str, Trial], trial: str
 ) -> None:

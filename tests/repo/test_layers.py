@@ -13,13 +13,14 @@ SOURCE = ROOT / "src" / "dualtrace"
 MAY_IMPORT = {
     "errors": set(),
     "frozen": set(),
-    "safe_yaml": {"errors"},
-    "evidence": {"errors", "frozen", "safe_yaml"},
-    "effects": {"errors", "evidence"},
+    "columns": {"errors"},
+    "source_map": {"errors", "frozen"},
+    "evidence": {"errors", "frozen", "source_map"},
+    "effects": {"errors", "source_map", "evidence"},
     "pooling": {"errors", "evidence", "effects"},
-    "mechanism": {"errors", "frozen", "safe_yaml"},
+    "mechanism": {"errors", "frozen", "columns", "source_map"},
     "report": {"errors", "evidence", "effects", "pooling", "mechanism"},
-    "cli": {"errors", "evidence", "effects", "pooling", "mechanism", "report"},
+    "cli": {"errors", "columns", "evidence", "effects", "pooling", "mechanism", "report"},
 }
 """Which parts of the package each part may import, itself aside."""
 

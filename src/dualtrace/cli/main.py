@@ -77,7 +77,7 @@ def main() -> None:
     try:
         cli(prog_name="dualtrace")
     except EvidenceError as error:
-        click.echo("These records cannot be used:", err=True)
+        click.echo("These files cannot be used:", err=True)
         for problem in error.problems:
             click.echo(f"  {problem}", err=True)
         sys.exit(2)

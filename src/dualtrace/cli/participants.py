@@ -95,6 +95,6 @@ def _trials(frame: DataFrame, column: str, path: Path) -> list[str]:
     """Trial of each participant; an empty cell is named by its line."""
     empty = frame[column].isna()
     if empty.any():
-        line = int(empty.to_numpy().argmax()) + 2
+        line = frame.index[int(empty.to_numpy().argmax())]
         raise TableError(f"{path}, line {line}, column {column}: every participant needs a trial; the cell is empty")
     return [str(value) for value in frame[column]]

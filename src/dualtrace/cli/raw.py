@@ -23,7 +23,7 @@ COMPLEMENTS = {"n1i": ("ai", "bi"), "n2i": ("ci", "di"), "ni": ("xi", "mi")}
 
 
 def open_table(path: Path) -> DataFrame:
-    """Return a table with at least one row and no cell beyond the column names.
+    """Return a table with at least one row; its index holds the line of each row in the file.
 
     Raises
     ------
@@ -31,8 +31,6 @@ def open_table(path: Path) -> DataFrame:
         When it is not one.
     """
     frame = read_table(path)
-    if list(frame.index) != list(range(len(frame))):
-        raise TableError(f"{path}: lines hold more cells than there are column names; name every column")
     if not len(frame):
         raise TableError(f"{path} holds no rows, only column names; at least one row is needed")
     return frame
@@ -65,8 +63,8 @@ def finite(frame: DataFrame, column: str, path: Path, *, optional: Flags | None 
     """
     empty = frame[column].isna().to_numpy()
     values = np.full(len(frame), np.nan)
-    for row, cell in enumerate(frame[column]):
-        where = f"{path}, line {row + 2}, column {column}"
+    for row, (line, cell) in enumerate(frame[column].items()):
+        where = f"{path}, line {line}, column {column}"
         if empty[row]:
             if optional is None or not optional[row]:
                 raise TableError(f"{where}: the cell is empty; a finite number is needed, or leave the row out")

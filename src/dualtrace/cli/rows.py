@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from dualtrace.cli.asked import Asked
+    from dualtrace.effects.measures import Estimates
     from dualtrace.effects.select import Selection
     from dualtrace.evidence.record import Trial
     from dualtrace.pooling.contract import TestName
@@ -283,7 +284,7 @@ def _table_rows(asked: Asked, path: Path) -> Rows:
     nothing = np.full(len(frame), np.nan)
     if asked.measure is not None:
         found = estimates(frame, asked, path)
-        _require_defined(found.yi, found.vi, asked, path)
+        _require_defined(found, asked, path, list(frame.index))
         yi, vi, lo, hi = found.yi, found.vi, nothing, nothing
         title = f"{path.name}, {asked.measure_title}"
     else:
@@ -292,7 +293,7 @@ def _table_rows(asked: Asked, path: Path) -> Rows:
         lo, hi = _bounds(frame, asked, path)
         yi = _effects(frame, asked, path, bounded=np.isfinite(lo) | np.isfinite(hi))
         known = np.isfinite(yi)
-        _require_order(lo, hi, ~known, path)
+        _require_order(lo, hi, ~known, path, list(frame.index))
         lo, hi = (np.where(known, np.nan, bound) for bound in (lo, hi))
         title = path.name
     table = frame.set_axis(list(slab), axis=0)
@@ -305,7 +306,7 @@ def _variances(frame: DataFrame, asked: Asked, path: Path) -> Array:
     if asked.sei is not None or (asked.vi is None and "vi" not in frame.columns and "sei" in frame.columns):
         column = asked.sei or "sei"
         require_column(frame, column, "--sei", path)
-        return _squared(finite(frame, column, path), column, path)
+        return _squared(finite(frame, column, path), column, path, list(frame.index))
     if asked.vi is None and "vi" not in frame.columns:
         raise InputError(
             f"--csv needs --yi COLUMN and --vi COLUMN (or --sei COLUMN), the effects and their sampling variances, "
@@ -316,11 +317,11 @@ def _variances(frame: DataFrame, asked: Asked, path: Path) -> Array:
     return finite(frame, column, path)
 
 
-def _squared(errors: Array, column: str, path: Path) -> Array:
+def _squared(errors: Array, column: str, path: Path, lines: Sequence[int]) -> Array:
     if (errors <= 0).any():
-        line = int(np.argmax(errors <= 0)) + 2
+        i = int(np.argmax(errors <= 0))
         raise TableError(
-            f"{path}, line {line}, column {column}: a standard error must be positive; given {errors[line - 2]:g}"
+            f"{path}, line {lines[i]}, column {column}: a standard error must be positive; given {errors[i]:g}"
         )
     return errors**2
 
@@ -351,12 +352,12 @@ def _bounds(frame: DataFrame, asked: Asked, path: Path) -> tuple[Array, Array]:
     return ends[0], ends[1]
 
 
-def _require_order(lo: Array, hi: Array, used: Flags, path: Path) -> None:
+def _require_order(lo: Array, hi: Array, used: Flags, path: Path, lines: Sequence[int]) -> None:
     bad = used & ~(lo < hi)
     if bad.any():
         i = int(np.argmax(bad))
         raise TableError(
-            f"{path}, line {i + 2}: the lower bound must be below the upper; given {lo[i]:g} and {hi[i]:g}"
+            f"{path}, line {lines[i]}: the lower bound must be below the upper; given {lo[i]:g} and {hi[i]:g}"
         )
 
 
@@ -372,7 +373,7 @@ def labels(frame: DataFrame, column: str | None, path: Path) -> tuple[str, ...]:
         require_column(frame, column, "--slab", path)
     chosen = column or next((name for name in LABELS if name in frame.columns), None)
     if chosen is None:
-        return tuple(f"line {line}" for line in range(2, len(frame) + 2))
+        return tuple(f"line {line}" for line in frame.index)
     return _distinct([str(label) for label in frame[chosen]])
 
 
@@ -386,10 +387,10 @@ def _distinct(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(made)
 
 
-def _require_defined(yi: Array, vi: Array, asked: Asked, path: Path) -> None:
-    bad = ~(np.isfinite(yi) & (vi > 0))
+def _require_defined(found: Estimates, asked: Asked, path: Path, lines: Sequence[int]) -> None:
+    bad = ~(np.isfinite(found.yi) & (found.vi > 0))
     if bad.any():
         raise TableError(
-            f"{path}, line {int(np.argmax(bad)) + 2}: {asked.measure} or its variance is not defined for this row "
+            f"{path}, line {lines[int(np.argmax(bad))]}: {asked.measure} or its variance is not defined for this row "
             f"(an empty cell or an extreme count). Use --add and --to, another measure, or leave the row out."
         )

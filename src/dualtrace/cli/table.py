@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
+from dualtrace.columns import require_distinct
 from dualtrace.errors import TableError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pandas import DataFrame
 
 
 def read_table(path: Path) -> DataFrame:
-    """Return the table of a CSV file."""
+    """Return the table of a CSV file; its index holds the line of each row, counted from 1."""
     from pandas import read_csv
     from pandas.errors import EmptyDataError, ParserError
 
     try:
-        header = read_csv(path, encoding="utf-8", header=None, nrows=1, dtype=str)
-        _refuse_twins([str(cell) for cell in header.iloc[0]], path)
-        return read_csv(path, encoding="utf-8")
+        frame = read_csv(path, encoding="utf-8")
+        lines = _lines(path)
     except UnicodeDecodeError as error:
         raise TableError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except EmptyDataError:
         raise TableError(f"{path} is empty; it needs a line of column names and one line per effect") from None
-    except ParserError as error:
+    except (ParserError, csv.Error) as error:
         raise TableError(f"{path} is not a CSV table ({str(error).strip()})") from None
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror})") from None
+    # where the two readers count lines differently, lines are numbered as if none were blank
+    return frame.set_axis(lines if len(lines) == len(frame) else range(2, len(frame) + 2), axis=0)
 
 
-def _refuse_twins(columns: list[str], path: Path) -> None:
-    """Two columns of one name: which was meant cannot be known."""
-    twice = sorted({column for column in columns if columns.count(column) > 1})
-    if twice:
-        raise TableError(
-            f"{path}, line 1: every column needs a name of its own; given twice: {', '.join(twice)}. "
-            "Rename or remove one."
-        )
+def _lines(path: Path) -> list[int]:
+    """Line of each row; refuses what pandas would rename or shift without a word."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file)
+        rows = [(reader.line_num, row) for row in reader if len(row) > 1 or "".join(row).strip()]
+    (_, names), *rest = rows
+    require_distinct((name.strip() for name in names), str(path))
+    for line, row in rest:
+        if len(row) > len(names):
+            raise TableError(_ragged(path, line, row, names))
+    return [line for line, _ in rest]
+
+
+def _ragged(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> str:
+    return (
+        f"{path} is not a CSV table: line {line} has {len(row)} cells, but there are {len(names)} column names. "
+        "Name every column, and put text that holds a comma in quotes"
+    )

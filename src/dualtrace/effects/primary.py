@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dualtrace.evidence.load import DATA
 from dualtrace.evidence.record import Estimand, Timepoint
-from dualtrace.evidence.source_map import read_yaml
+from dualtrace.source_map import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

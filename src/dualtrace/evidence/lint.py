@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dualtrace.errors import Problem
     from dualtrace.evidence.load import ReadTrial
     from dualtrace.evidence.record import Outcome, Trial
-    from dualtrace.evidence.source_map import FieldPath
+    from dualtrace.source_map import FieldPath
 
 LARGEST_DOSE_MG = 1000.0
 LARGEST_D = 3.0

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, get_args
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, get_args
 
 from dualtrace.errors import EvidenceError, InputError, Problem
 from dualtrace.evidence.instrument import Instrument
 from dualtrace.evidence.pooled import PublishedPooling
 from dualtrace.evidence.record import Trial
 from dualtrace.evidence.reference import Reference
-from dualtrace.evidence.source_map import FieldPath, SourceMap, read_yaml
 from dualtrace.evidence.statistic import AnyReport
-from dualtrace.frozen import Frozen
+from dualtrace.source_map import FieldPath, Record, SourceMap, read_yaml, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Record = TypeVar("Record", bound=Frozen)
+REPORT_KINDS = frozenset(
+    get_args(model.model_fields["kind"].annotation)[0] for model in get_args(get_args(AnyReport)[0])
+)
+"""Names by which the forms of report are told apart."""
 
 DATA = Path(str(files("dualtrace") / "data"))
 TRIALS = DATA / "trials"
@@ -98,15 +98,7 @@ def read_trials(paths: Iterable[Path]) -> tuple[tuple[ReadTrial, ...], tuple[Pro
 def read_trial(path: Path) -> ReadTrial:
     """Read one trial file."""
     source_map = read_yaml(path)
-    return ReadTrial(validate(Trial, source_map), source_map)
-
-
-def validate(record: type[Record], source_map: SourceMap) -> Record:
-    """Turn parsed content into a record, or say file, line and field of everything that is wrong."""
-    try:
-        return record.model_validate(source_map.content)
-    except ValidationError as error:
-        raise EvidenceError(tuple(_problems(error, source_map))) from None
+    return ReadTrial(validate(Trial, source_map, tags=REPORT_KINDS), source_map)
 
 
 @cache
@@ -138,26 +130,3 @@ def _table(record: type[Record], path: Path) -> dict[str, Record]:
 
 def _below(lines: dict[FieldPath, int], key: str) -> dict[FieldPath, int]:
     return {where[1:]: line for where, line in lines.items() if where[:1] == (key,)}
-
-
-_REPORT_KINDS = {get_args(model.model_fields["kind"].annotation)[0] for model in get_args(get_args(AnyReport)[0])}
-
-
-def _problems(error: ValidationError, source_map: SourceMap) -> Iterable[Problem]:
-    for detail in error.errors(include_url=False):
-        where = tuple(part for part in detail["loc"] if not (isinstance(part, str) and part in _REPORT_KINDS))
-        given = detail.get("input")
-        if detail["type"] == "too_short" and given:
-            continue  # its items were refused one by one; they are listed themselves
-        message = detail["msg"].removeprefix("Value error, ").rstrip(".")
-        if detail["type"] == "extra_forbidden":
-            message, remedy = (
-                "there is no field of this name",
-                "Check the spelling (`dualtrace trials schema`).",
-            )
-        elif detail["type"] == "missing":
-            message, remedy = "a required field is missing", "Add it."
-        else:
-            message = message[0].lower() + message[1:]
-            remedy = "" if isinstance(given, dict | list) or detail["type"] == "value_error" else f"Given {given!r}."
-        yield source_map.problem(where, f"{message}.", remedy)

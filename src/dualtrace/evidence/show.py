@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textwrap import fill, indent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dualtrace.evidence.scope import scope
 
@@ -90,13 +90,26 @@ def _outcome(trial: Trial, outcome: Outcome) -> Iterator[str]:
 def describe(report: Reported) -> str:
     """Return a report's own numbers and what was said of them."""
     numbers = report.model_dump(mode="json", exclude=_CARRIED, exclude_none=True)
-    parts = [str(report.model_dump()["kind"])]
-    parts += [f"{key} {value}" for key, value in numbers.items()]
+    parts = [_words(report.model_dump()["kind"])]
+    parts += [f"{_words(key)} {_value(key, value)}" for key, value in numbers.items()]
     parts += [str(report.p)] if report.p is not None else []
     parts += [f"favours {report.favours.value}"] if report.favours is not None else []
     parts += [report.significance.value.replace("_", " ")] if report.significance is not None else []
     parts += [f"({report.note})"] if report.note else []
     return "; ".join(parts)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _value(name: str, value: Any) -> str:  # noqa: ANN401
+    """Return a value of a report as a reader writes it: ``n 12, events 2``; a ci as ``0.32 to 117.21``."""
+    if isinstance(value, dict):
+        return ", ".join(f"{_words(key)} {_value(key, item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return (" to " if name == "ci" else ", ").join(_value("", item) for item in value)
+    return f"{value:g}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e6 else str(value)
 
 
 def _conflict(trial: Trial, position: int) -> str:

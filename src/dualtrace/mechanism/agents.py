@@ -22,9 +22,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from dualtrace import safe_yaml
 from dualtrace.errors import InputError
 from dualtrace.frozen import Frozen, Key, Text
 from dualtrace.mechanism import receptor
@@ -33,6 +32,7 @@ from dualtrace.mechanism.brain import brain_kinetics
 from dualtrace.mechanism.chain import DEFAULT, Chain, Switches, connect
 from dualtrace.mechanism.plasma import TYPICAL, Deviations, one_compartment, two_compartment
 from dualtrace.mechanism.units import quantity
+from dualtrace.source_map import parse_yaml, read_yaml, validate
 
 if TYPE_CHECKING:
     from dualtrace.mechanism.arrays import ArrayLike
@@ -147,12 +147,7 @@ class Agent(Measured):
 
 def read_agent(text: str, where: str) -> Agent:
     """Read an agent from YAML text; ``where`` is the file named in messages."""
-    try:
-        return Agent.model_validate(safe_yaml.parse(text, where))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{where}: {field}: {first['msg'].removeprefix('Value error, ')}") from error
+    return validate(Agent, parse_yaml(text, Path(where)))
 
 
 def find_agent(name: str, lookup: Lookup) -> Agent | None:
@@ -170,7 +165,7 @@ def find_agent(name: str, lookup: Lookup) -> Agent | None:
     path = Path(name)
     if not path.is_file():
         raise InputError(f"unknown agent {name!r}; known are {CYCLOSERINE}, {DSERINE}, or give a YAML file")
-    return read_agent(path.read_text(encoding="utf-8"), str(path))
+    return validate(Agent, read_yaml(path))
 
 
 def dserine(lookup: Lookup) -> Agent:

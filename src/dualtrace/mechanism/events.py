@@ -14,6 +14,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dualtrace.columns import require_distinct
 from dualtrace.errors import TableError
 from dualtrace.mechanism.dosing import Dose, Meal, Regimen, bolus, combine, repeat
 
@@ -59,18 +60,19 @@ def read_events(text: str) -> dict[str, Schedule]:
     Raises
     ------
     TableError
-        A column is missing, a cell unreadable, an event of a kind that is not simulated, or rows of an ID
-        are not in order of time.
+        A column is missing or stands twice, a cell unreadable, an event of a kind that is not simulated, or
+        rows of an ID are not in order of time.
     """
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     present = [name.strip().upper() for name in reader.fieldnames or ()]
     for needed in ("ID", "TIME"):
         if needed not in present:
             raise TableError(f"an event table needs the column {needed}; given {', '.join(present) or 'nothing'}")
+    require_distinct(present, "line 1 of the event table (capitals and small letters are the same)")
     reader.fieldnames = present
     people: dict[str, list[_Row]] = {}
-    for line, cells in enumerate(reader, start=2):
-        people.setdefault((cells["ID"] or "").strip(), []).append(_Row(line, cells))
+    for cells in reader:
+        people.setdefault((cells["ID"] or "").strip(), []).append(_Row(reader.line_num, cells))
     return {person: _schedule(rows) for person, rows in people.items()}
 
 

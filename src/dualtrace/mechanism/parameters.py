@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from dualtrace import safe_yaml
 from dualtrace.errors import InputError
 from dualtrace.frozen import Frozen, Key, Text
 from dualtrace.mechanism.prior import Fixed, Prior, read_prior
+from dualtrace.source_map import parse_yaml, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,13 +135,7 @@ class ParameterTable(Frozen):
 
 def read_parameters(text: str, where: str) -> ParameterTable:
     """Read a parameter table from YAML text; ``where`` is the file named in error messages."""
-    try:
-        return ParameterTable.model_validate(safe_yaml.parse(text, where))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{where}: {field}: {message}; correct that entry") from error
+    return validate(ParameterTable, parse_yaml(text, Path(where)))
 
 
 @cache

@@ -32,34 +32,34 @@ class Fixed(Prior):
     kind: Literal["fixed"] = "fixed"
 
 
-class Uniform(Prior):
-    """Even between two bounds."""
+class Bounded(Prior):
+    """A prior between two bounds (abstract)."""
 
-    kind: Literal["uniform"] = "uniform"
     low: float
     high: float
 
     @model_validator(mode="after")
-    def _ordered(self) -> Uniform:
+    def _ordered(self) -> Bounded:
         _require_order(self.low, self.high)
         return self
+
+
+class Uniform(Bounded):
+    """Even between two bounds."""
+
+    kind: Literal["uniform"] = "uniform"
 
     def quantile(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """``low + p (high - low)``."""
         return np.asarray(self.low + probability * (self.high - self.low))
 
 
-class LogUniform(Prior):
+class LogUniform(Bounded):
     """Even in the logarithm between two positive bounds."""
 
     kind: Literal["loguniform"] = "loguniform"
     low: Positive
     high: Positive
-
-    @model_validator(mode="after")
-    def _ordered(self) -> LogUniform:
-        _require_order(self.low, self.high)
-        return self
 
     def quantile(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
         """``low (high / low)^p``."""

@@ -5,6 +5,7 @@ The stock ones shape every string anew and, in SVG, write several times the byte
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Final, final
 from xml.sax.saxutils import escape
 
@@ -38,13 +39,43 @@ _LETTERS: Final = {
 }
 
 
-def _extent(text: str, properties: FontProperties, pixels_per_point: float) -> tuple[float, float, float]:
-    size = properties.get_size_in_points() * pixels_per_point
-    return advance(text, is_bold(properties)) * size, (ASCENT + DESCENT) * size, DESCENT * size
+class _FromOutlines(RendererBase):
+    """What both renderers know of text (abstract): matplotlib's calls, less what outlines do not need."""
+
+    _scale = 1.0  # pixels per point
+
+    def get_text_width_height_descent(
+        self, s: str, prop: FontProperties, ismath: bool | str
+    ) -> tuple[float, float, float]:
+        """Return the extent of a line in pixels: width, height, and how far it reaches below its foot."""
+        del ismath
+        size = prop.get_size_in_points() * self._scale
+        return advance(s, is_bold(prop)) * size, (ASCENT + DESCENT) * size, DESCENT * size
+
+    def draw_text(
+        self,
+        gc: GraphicsContextBase,
+        x: float,
+        y: float,
+        s: str,
+        prop: FontProperties,
+        angle: float,
+        ismath: bool | str = False,
+        mtext: Text | None = None,
+    ) -> None:
+        """Draw a line of text."""
+        del ismath, mtext
+        self._draw_line(gc, (x, y), s, prop, angle)
+
+    @abstractmethod
+    def _draw_line(
+        self, gc: GraphicsContextBase, at: tuple[float, float], line: str, prop: FontProperties, angle: float
+    ) -> None:
+        """Draw a line of text whose foot begins at a place of the sheet, turned by an angle in degrees."""
 
 
 @final
-class Raster(RendererAgg):
+class Raster(_FromOutlines, RendererAgg):
     """Pixels, text from outlines.
 
     Parameters
@@ -63,35 +94,18 @@ class Raster(RendererAgg):
         """Return what was drawn, (height, width, 4)."""
         return np.asarray(self.buffer_rgba())  # type: ignore[no-untyped-call]  # matplotlib has no types here
 
-    def get_text_width_height_descent(
-        self, s: str, prop: FontProperties, ismath: bool | str
-    ) -> tuple[float, float, float]:
-        """Return the extent of a line in pixels."""
-        del ismath
-        return _extent(s, prop, self._scale)
-
-    def draw_text(
-        self,
-        gc: GraphicsContextBase,
-        x: float,
-        y: float,
-        s: str,
-        prop: FontProperties,
-        angle: float,
-        ismath: bool | str = False,
-        mtext: Text | None = None,
+    def _draw_line(
+        self, gc: GraphicsContextBase, at: tuple[float, float], line: str, prop: FontProperties, angle: float
     ) -> None:
-        """Fill the outline of a line of text."""
-        del ismath, mtext
         size = prop.get_size_in_points() * self._scale
-        place = Affine2D().scale(size).rotate_deg(angle).translate(x, self.height - y)
+        place = Affine2D().scale(size).rotate_deg(angle).translate(at[0], self.height - at[1])
         gc.set_linewidth(0.0)
-        shape = outline(s, is_bold(prop))
+        shape = outline(line, is_bold(prop))
         self.draw_path(gc, shape, place, gc.get_rgb())  # type: ignore[no-untyped-call]  # matplotlib has no types here
 
 
 @final
-class Vector(RendererBase):
+class Vector(_FromOutlines):
     """SVG: every letter defined once and used by reference; no dates, no random names.
 
     Parameters
@@ -123,13 +137,6 @@ class Vector(RendererBase):
         """Return the size of the sheet in points."""
         return self._size
 
-    def get_text_width_height_descent(
-        self, s: str, prop: FontProperties, ismath: bool | str
-    ) -> tuple[float, float, float]:
-        """Return the extent of a line in points."""
-        del ismath
-        return _extent(s, prop, 1.0)
-
     def draw_path(
         self, gc: GraphicsContextBase, path: Path, transform: Transform, rgbFace: ColorType | None = None
     ) -> None:
@@ -144,27 +151,17 @@ class Vector(RendererBase):
                 style += f' stroke-dasharray="{" ".join(_short(length) for length in lengths)}"'
         self._parts.append(f'<path d="{_data(path.transformed(upright), 2)}"{style}/>\n')
 
-    def draw_text(
-        self,
-        gc: GraphicsContextBase,
-        x: float,
-        y: float,
-        s: str,
-        prop: FontProperties,
-        angle: float,
-        ismath: bool | str = False,
-        mtext: Text | None = None,
+    def _draw_line(
+        self, gc: GraphicsContextBase, at: tuple[float, float], line: str, prop: FontProperties, angle: float
     ) -> None:
-        """Write a line of text as references to its letters."""
-        del ismath, mtext
         bold, size = is_bold(prop), prop.get_size_in_points() / _EM
         uses = "".join(
             f'<use href="#{self._name(shape, bold)}" x="{_short(_EM * place, 0)}"/>'
-            for place, shape in letters(s, bold)
+            for place, shape in letters(line, bold)
             if not shape.is_blank
         )
         turn = f"rotate({_short(-angle)})" if angle else ""
-        place = f"translate({_short(x)} {_short(y)}){turn}scale({_short(size, 5)})"
+        place = f"translate({_short(at[0])} {_short(at[1])}){turn}scale({_short(size, 5)})"
         self._parts.append(f'<g fill="{to_hex(gc.get_rgb())}" transform="{place}">{uses}</g>\n')
 
     def _name(self, shape: Glyph, bold: bool) -> str:

@@ -1,21 +1,30 @@
-"""YAML with line numbers: what a file says and on which line it says it."""
+"""YAML with line numbers: what a file says and on which line it says it, and records made from that."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
+from pydantic import ValidationError
 
 from dualtrace.errors import EvidenceError, Problem
-from dualtrace.safe_yaml import LOADER, find_trap, shorten
+from dualtrace.frozen import Frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+Record = TypeVar("Record", bound=Frozen)
+
 MAX_BYTES = 1_000_000
+DEEPEST = 50
+"""Most lists and mappings inside each other; a record of a trial has fewer than ten."""
+
 LONGEST_NUMBER = 100
 """Most characters of an unquoted number, date or truth value."""
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 FieldPath = tuple[str | int, ...]
 
@@ -68,11 +77,14 @@ def read_yaml(path: Path) -> SourceMap:
         When the file is too large, not UTF-8, not YAML, empty, repeats a key, uses an anchor or alias, or is
         nested too deeply.
     """
-    text = _read_text(path)
+    return parse_yaml(_read_text(path), path)
+
+
+def parse_yaml(text: str, path: Path) -> SourceMap:
+    """Read YAML from text; ``path`` is the file named in messages. Raises as :func:`read_yaml`."""
     try:
-        if trap := find_trap(text):
-            raise EvidenceError((Problem(path, trap.line, "", trap.message, trap.remedy),))
-        node = yaml.compose(text, Loader=LOADER)
+        _refuse_traps(text, path)
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
@@ -87,6 +99,72 @@ def read_yaml(path: Path) -> SourceMap:
     if problems:
         raise EvidenceError(tuple(problems))
     return SourceMap(path, content, lines)
+
+
+def validate(record: type[Record], source_map: SourceMap, *, tags: frozenset[str] = frozenset()) -> Record:
+    """Turn parsed content into a record, or say file, line and field of everything that is wrong.
+
+    Parameters
+    ----------
+    record, source_map
+        Type of the record, and what the file says.
+    tags
+        Names by which pydantic tells the members of a union apart; they are no fields of the file.
+
+    Raises
+    ------
+    EvidenceError
+        Naming every problem.
+    """
+    try:
+        return record.model_validate(source_map.content)
+    except ValidationError as error:
+        raise EvidenceError(tuple(_problems(error, source_map, tags))) from None
+
+
+def _problems(error: ValidationError, source_map: SourceMap, tags: frozenset[str]) -> Iterable[Problem]:
+    for detail in error.errors(include_url=False):
+        where = tuple(part for part in detail["loc"] if part not in tags)
+        given = detail.get("input")
+        if detail["type"] == "too_short" and given:
+            continue  # its items were refused one by one; they are listed themselves
+        message = detail["msg"].removeprefix("Value error, ").rstrip(".")
+        if detail["type"] == "extra_forbidden":
+            message, remedy = "there is no field of this name", "Check the spelling."
+        elif detail["type"] == "missing":
+            message, remedy = "a required field is missing", "Add it."
+        else:
+            message = message[0].lower() + message[1:]
+            remedy = "" if isinstance(given, dict | list) or detail["type"] == "value_error" else f"Given {given!r}."
+        yield source_map.problem(where, f"{message}.", remedy)
+
+
+def _refuse_traps(text: str, path: Path) -> None:
+    """Refuse what a small file can blow up with: anchors, aliases and deep nesting.
+
+    It reads the stream of events, which needs no recursion; composing the tree does.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        name = getattr(event, "anchor", None)
+        if name is not None:
+            sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
+            message = f"a file must not use YAML anchors (&) and aliases (*); given {sign}{shorten(name)}."
+            remedy = "Write the value out where it is needed, or put it in quotes if it is text."
+            raise EvidenceError((Problem(path, line, "", message, remedy),))
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            message = f"lists and mappings must be nested at most {DEEPEST} deep; here begins level {depth}."
+            raise EvidenceError((Problem(path, line, "", message, "Close the brackets opened before it."),))
+
+
+def shorten(text: str, most: int = 60) -> str:
+    """Return the text, cut to a length fit for a message."""
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _read_text(path: Path) -> str:
