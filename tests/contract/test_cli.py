@@ -281,6 +281,33 @@ def test_a_bad_user_record_stops_the_report_with_its_place_and_nothing_is_lost(t
     assert (output / "index.html").read_text(encoding="utf-8") == "mine"
 
 
+def test_effects_reads_back_the_metapsy_table_that_trials_export_writes(tmp_path: Path) -> None:
+    table = tmp_path / "metapsy.csv"
+    table.write_text(ok("trials", "export", "--format", "metapsy"), encoding="utf-8")
+    found = answer("effects", "--csv", str(table), "--metapsy")
+    assert len(found) == len(table.read_text(encoding="utf-8").splitlines()) - 1
+    given = [row for row in found if row["precalc_g"] is not None]
+    assert given
+    for row in given:
+        assert row["yi"] == pytest.approx(-row["precalc_g"], abs=1e-12)
+        assert row["vi"] == pytest.approx(row["precalc_g_se"] ** 2, abs=1e-12)
+    means = tmp_path / "means.csv"
+    means.write_text(
+        "study;mean_arm1;mean_arm2;sd_arm1;sd_arm2;n_arm1;n_arm2\nA;40,5;50;12;14;20;22\nB;NA;1;1;1;9;9\n",
+        encoding="utf-8",
+    )
+    first, second = answer("effects", "--csv", str(means), "--metapsy")
+    plain = write_csv(
+        tmp_path / "plain.csv",
+        {"m1i": [50], "m2i": [40.5], "sd1i": [14], "sd2i": [12], "n1i": [22], "n2i": [20]},
+    )
+    (same,) = answer("effects", "--csv", plain, "--measure", "SMD")
+    assert (first["yi"], first["vi"]) == pytest.approx((same["yi"], same["vi"]), rel=1e-12)
+    assert second["yi"] is None
+    assert "either --measure NAME or --metapsy" in refused("effects", "--csv", plain)
+    assert "plain.csv is no Metapsy table" in refused("effects", "--csv", plain, "--metapsy")
+
+
 def test_trials_export_to_metapsy_follows_that_standard() -> None:
     text = ok("trials", "export", "--format", "metapsy")
     rows = list(csv.DictReader(StringIO(text), delimiter=";"))

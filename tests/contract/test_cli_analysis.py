@@ -126,7 +126,12 @@ def test_robustness_and_bias_run_on_the_evidence() -> None:
 def test_robustness_draws_what_was_asked_for(effects: str, tmp_path: Path) -> None:
     folder = tmp_path / "figures"
     printed = ok("robustness", *table(effects), "--gosh", "0", "--figures", str(folder))
-    assert sorted(path.name for path in folder.iterdir()) == ["drapery.png", "gosh.png"]
+    names = ["baujat", "cumulative", "drapery", "gosh", "influence", "leave_one_out"]
+    assert sorted(path.stem for path in folder.iterdir()) == names
+    ok("bias", *table(effects), "--figures", str(folder))
+    ok("bayes", *table(effects), "--figures", str(folder))
+    assert {"funnel.png", "posterior.png"} <= {path.name for path in folder.iterdir()}
+    assert "leave out --moderators" in refused("bayes", *table(effects), "--groups", "lab", "--figures", str(folder))
     assert "Figures: " in printed
     (tmp_path / "taken").write_text("", encoding="utf-8")
     assert "is a file" in refused("robustness", *table(effects), "--figures", str(tmp_path / "taken"))
@@ -278,3 +283,18 @@ def test_what_cannot_be_analysed_is_refused_in_a_sentence(
     found = refused(*typed)
     assert sentence in found.replace("\n", " ")
     assert "Traceback" not in found
+
+
+def test_answers_end_with_the_publications_of_their_methods(effects: str) -> None:
+    assert "Röver C, Knapp G, Friede T." in ok("pool", *table(effects), "--test", "adhoc").splitlines()[-3]
+    found = answer("bias", *table(effects))
+    assert {"egger1997", "begg1994", "duval2000", "vevea1995", "rosenthal1979"} <= set(found["methods"])
+    assert found["methods"]["egger1997"].endswith("https://doi.org/10.1136/bmj.315.7109.629")
+
+
+def test_p_uniform_star_is_refused_where_nothing_is_significant_on_its_side(tmp_path: Path) -> None:
+    path = tmp_path / "null.csv"
+    path.write_text("yi,vi\n" + "".join(f"{x},0.04\n" for x in (0.1, -0.2, 0.05, 0.3, -0.1)), encoding="utf-8")
+    found = answer("bias", "--csv", str(path))
+    assert "significant on the right; of 5 results none is" in found["p_uniform_star"]["refused"]
+    assert "Every interval of the p value needs at least one result" in found["step_selection"]["refused"]

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling import scale_likelihood as core
@@ -48,7 +48,6 @@ def test_law_dependent_contrasts_do_not_spoil_the_joint_test() -> None:
 @pytest.mark.parametrize("df", [8.0, 30.0, np.inf])
 def test_law_one_step_for_all_pairs_is_tukey(df: float) -> None:
     """Three equal means: the largest of three t statistics is the studentised range over √2."""
-    stats = pytest.importorskip("scipy.stats")
     pairs = np.array([[1, -1, 0], [1, 0, -1], [0, 1, -1]], dtype=float)
     law = MaximumT.of(pairs @ pairs.T / 2.0, df, key=0)
     t = np.array([1.0, 2.0, 3.5])

@@ -201,7 +201,7 @@ def test_law_results_print_and_go_to_json() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"steps": (1e-9,)}, FitError, "Every interval of the p value needs at least one row"),
+        ({"steps": (1e-9,)}, FitError, "Every interval of the p value needs at least one result"),
         ({"steps": (1.2,)}, InputError, "steps must be p values between 0 and 1"),
         ({"steps": (1.0,)}, InputError, "steps must be p values between 0 and 1"),
         ({"delta": (1.0,)}, InputError, "delta must have one value per parameter, 2; given 1"),

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 class Printable(Protocol):
-    """A result that prints like a paper's table and turns into a dictionary."""
+    """A result that prints like a paper's table, turns into a dictionary and names its sources."""
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """Keys of the method's publications."""
+        ...
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -64,10 +69,26 @@ def attempt(key: str, title: str, compute: Callable[[], Printable]) -> Part:
 
 
 def show(rows: Rows, parts: Sequence[Part], *, as_json: bool, notes: Sequence[str] = ()) -> None:
-    """Print an answer."""
+    """Print an answer, and at its end the publications of the methods."""
+    results = [part.result for part in parts if part.result is not None]
     if as_json:
         named = {part.key: part.for_json() for part in parts}
-        print_json({"rows": rows.to_dict(), **named, "warnings": list(notes)})
+        print_json({"rows": rows.to_dict(), **named, "warnings": list(notes), "methods": methods(results)})
         return
     blocks = [rows.heading, *map(str, parts), *notes]
-    click.echo("\n\n".join(blocks))
+    click.echo("\n\n".join([*blocks, *in_words(results)]))
+
+
+def methods(results: Sequence[Printable]) -> dict[str, str]:
+    """Publications of the methods of some results: citation with its address, by key."""
+    from dualtrace.evidence.load import references
+
+    known = references()
+    keys = dict.fromkeys(key for result in results for key in result.citations)
+    return {key: f"{known[key].citation.rstrip('.')}. {known[key].link}" for key in keys}
+
+
+def in_words(results: Sequence[Printable]) -> list[str]:
+    """Return the same as one block of text; nothing when there are none."""
+    found = methods(results).values()
+    return ["\n".join(["Methods", *(f"  {citation}" for citation in found)])] if found else []

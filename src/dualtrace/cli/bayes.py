@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dualtrace.cli import pictures
 from dualtrace.cli.answer import Part, show
 from dualtrace.cli.asked import many_rows_options
 from dualtrace.cli.options import formula_option, json_option, level_option
@@ -14,10 +15,12 @@ from dualtrace.cli.rows import designed, read_rows
 from dualtrace.errors import InputError
 from dualtrace.pooling import bayesian
 from dualtrace.pooling.bayesian import nuts
+from dualtrace.pooling.bayesian.contract import Posterior
 from dualtrace.pooling.bayesian.priors import MeanPrior
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from dualtrace.cli.asked import Asked
     from dualtrace.cli.rows import Designed
@@ -54,6 +57,7 @@ EMPIRICAL_OF = {"SMD": "rhodes(mental_health)", "OR": "turner(mental_health)"}
 @click.option("--cluster", metavar="COLUMN", help="Cluster of each row: three levels (needs sampling).")
 @click.option("--t-df", type=float, help="Robust t distribution of true effects (needs sampling).")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the sampler.")
+@pictures.figures_option
 @level_option
 @json_option
 def bayes(
@@ -66,6 +70,7 @@ def bayes(
     cluster: str | None,
     t_df: float | None,
     seed: int,
+    figures: Path | None,
     level: float,
     as_json: bool,
 ) -> None:
@@ -87,6 +92,8 @@ def bayes(
     chosen = designed(read_rows(asked), moderators)
     others = _others(asked, prior) if sensitivity else []
     sampled = moderators is not None or groups is not None or cluster is not None or t_df is not None
+    if sampled and figures is not None:
+        raise InputError("--figures draws the model with one mean; leave out --moderators, --groups and the like")
     if sampled:
         extra = {"groups": groups, "clusters": cluster}
         columns = {key: chosen.rows.column(name, f"--{key}") for key, name in extra.items() if name is not None}
@@ -95,7 +102,11 @@ def bayes(
         parts = _sampled(chosen, prior, others, model)
     else:
         parts = _exact(chosen, prior, others, centre, level)
-    show(chosen.rows, parts, as_json=as_json)
+    found = parts[0].result
+    drawn: list[str] = []
+    if figures is not None and isinstance(found, Posterior):
+        drawn = pictures.write(pictures.bayes(chosen.rows, found), figures)
+    show(chosen.rows, parts, as_json=as_json, notes=drawn)
 
 
 def _others(asked: Asked, prior: TauPrior) -> list[TauPrior]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 import numpy as np
 
+from dualtrace.cli import pictures
 from dualtrace.cli.answer import Part, attempt, show
 from dualtrace.cli.asked import rows_options
 from dualtrace.cli.options import json_option, level_option, method_option
@@ -15,15 +16,18 @@ from dualtrace.errors import InputError
 from dualtrace.pooling import univariate
 from dualtrace.pooling.small_study.asymmetry import pet_peese, rank_test, regression_test
 from dualtrace.pooling.small_study.fail_safe import FailSafeKind, fail_safe_n
+from dualtrace.pooling.small_study.funnel import contour_funnel
 from dualtrace.pooling.small_study.limit import limit_meta_analysis
 from dualtrace.pooling.small_study.p_curve import p_curve
 from dualtrace.pooling.small_study.p_uniform import p_uniform, p_uniform_star
 from dualtrace.pooling.small_study.selection import selection_model
 from dualtrace.pooling.small_study.selection_contract import Alternative
 from dualtrace.pooling.small_study.significance import excess_significance
-from dualtrace.pooling.small_study.trim_and_fill import Estimator, trim_and_fill
+from dualtrace.pooling.small_study.trim_and_fill import Estimator, TrimAndFill, trim_and_fill
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dualtrace.cli.asked import Asked
     from dualtrace.pooling.contract import Tau2Method
     from dualtrace.pooling.likelihood import Array
@@ -51,6 +55,7 @@ ALIKE = 2.0
 )
 @click.option("--fail-safe", type=click.Choice(get_args(FailSafeKind)), default="Rosenthal", show_default=True)
 @click.option("--ni", metavar="COLUMN", help="Sample sizes: asymmetry tested without the rows' standard errors too.")
+@pictures.figures_option
 @level_option
 @json_option
 def bias(
@@ -61,6 +66,7 @@ def bias(
     fill: Estimator,
     fail_safe: FailSafeKind,
     ni: str | None,
+    figures: Path | None,
     level: float,
     as_json: bool,
 ) -> None:
@@ -72,7 +78,7 @@ def bias(
     \b
     Examples:
       dualtrace bias --outcome severity_mixed
-      dualtrace bias --outcome severity_mixed --ni n
+      dualtrace bias --outcome severity_mixed --ni n --figures figures
       dualtrace bias --csv effects.csv --steps 0.025,0.5 --alternative two.sided
     """
     rows = read_rows(asked).exact("This analysis")
@@ -91,7 +97,15 @@ def bias(
             lambda: fail_safe_n(rows.yi, rows.vi, kind=fail_safe, method=method, **common),
         ),
     ]
-    show(rows, parts, as_json=as_json, notes=_notes(rows))
+    drawn = [] if figures is None else _draw(rows, parts, method, figures)
+    show(rows, parts, as_json=as_json, notes=[*_notes(rows), *drawn])
+
+
+def _draw(rows: Rows, parts: list[Part], method: Tau2Method, folder: Path) -> list[str]:
+    """Write the funnel and say where it is."""
+    found = contour_funnel(rows.yi, rows.vi, slab=list(rows.slab), method=method)
+    filled = next((part.result for part in parts if isinstance(part.result, TrimAndFill)), None)
+    return pictures.write(pictures.bias(rows, found, filled), folder)
 
 
 def _asymmetry(

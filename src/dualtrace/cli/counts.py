@@ -9,9 +9,10 @@ import numpy as np
 
 from dualtrace.cli.answer import Part, show
 from dualtrace.cli.asked import TO, measured_table_options
+from dualtrace.cli.effect_columns import labels
 from dualtrace.cli.options import formula_option, json_option, level_option
 from dualtrace.cli.raw import open_table, raw_columns
-from dualtrace.cli.rows import Rows, labels
+from dualtrace.cli.rows import Rows
 from dualtrace.errors import InputError
 from dualtrace.pooling.formula import design
 from dualtrace.pooling.sparse.betabinomial import BetaMeasure, beta_binomial
@@ -116,4 +117,14 @@ def _rows(asked: Asked, path: Path, slab: tuple[str, ...]) -> Rows:
     nothing: Array = np.full(len(slab), np.nan)
     title = f"{path.name}, {asked.measure_title}"
     table = DataFrame(index=list(slab))
-    return Rows(yi=nothing, vi=nothing, lo=nothing, hi=nothing, slab=slab, table=table, title=title, missing="refuse")
+    return Rows(
+        yi=nothing,
+        vi=nothing,
+        lo=nothing,
+        hi=nothing,
+        slab=slab,
+        table=table,
+        title=title,
+        scale="",
+        missing="refuse",
+    )

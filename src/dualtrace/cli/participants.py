@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
-from dualtrace.cli.answer import Part, attempt
+from dualtrace.cli.answer import Part, attempt, in_words, methods
 from dualtrace.cli.options import json_option, level_option, print_json
 from dualtrace.cli.raw import finite, open_table, require_column
 from dualtrace.errors import InputError, TableError
@@ -86,9 +86,9 @@ def participants(
         model: dict[str, Any] = {"moderator": x, "family": family, "level": level}
         parts.append(attempt("two_stage", "Two stages", lambda: pooled_stages(y, t, where, **model)))
     if as_json:
-        print_json({part.key: part.for_json() for part in parts})
+        print_json({part.key: part.for_json() for part in parts} | {"methods": methods([found])})
         return
-    click.echo("\n\n".join(map(str, parts)))
+    click.echo("\n\n".join([*map(str, parts), *in_words([found])]))
 
 
 def _trials(frame: DataFrame, column: str, path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from dualtrace.cli import grouped
-from dualtrace.cli.answer import Part, attempt
+from dualtrace.cli.answer import Part, attempt, in_words, methods
 from dualtrace.cli.asked import OUTCOME, TIMEPOINT, rows_options
 from dualtrace.cli.factor import pairwise
 from dualtrace.cli.options import (
@@ -111,11 +111,12 @@ def pool(
 
 def _print(rows: Rows, fitted: Pooled, parts: list[Part], *, as_json: bool) -> None:
     """A fit under metafor's names, the other parts beside them."""
+    results = [fitted, *(part.result for part in parts if part.result is not None)]
     if as_json:
         extra = {part.key: part.for_json() for part in parts}
-        print_json(fitted.to_dict() | extra | {"rows": rows.to_dict()})
+        print_json(fitted.to_dict() | extra | {"rows": rows.to_dict(), "methods": methods(results)})
         return
-    click.echo("\n\n".join([rows.heading, str(fitted), *map(str, parts)]))
+    click.echo("\n\n".join([rows.heading, str(fitted), *map(str, parts), *in_words(results)]))
 
 
 def _information(everything: Designed, level: float) -> Part:
@@ -146,6 +147,6 @@ def _scale(
     Z = design(scale, chosen.rows.table)
     found = fit_location_scale(**chosen.data, Z=Z.X, scale_names=Z.names, **options)
     if as_json:
-        print_json(found.to_dict() | {"rows": chosen.rows.to_dict()})
+        print_json(found.to_dict() | {"rows": chosen.rows.to_dict(), "methods": methods([found])})
         return
-    click.echo(f"{chosen.rows.heading}\n\n{found}")
+    click.echo("\n\n".join([chosen.rows.heading, str(found), *in_words([found])]))

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dualtrace.cli import pictures
 from dualtrace.cli.answer import Part, attempt, show
 from dualtrace.cli.asked import rows_options
 from dualtrace.cli.options import formula_option, json_option, level_option, method_option, test_option
 from dualtrace.cli.rows import Designed, designed, read_rows
 from dualtrace.errors import InputError
+from dualtrace.pooling import univariate
 from dualtrace.pooling.robustness.decomposition import decompose
 from dualtrace.pooling.robustness.drapery import drapery
-from dualtrace.pooling.robustness.gosh import Gosh, gosh
+from dualtrace.pooling.robustness.gosh import gosh
 from dualtrace.pooling.robustness.influence import baujat, influence
 from dualtrace.pooling.robustness.leave_out import cumulative, leave_one_out
 from dualtrace.pooling.robustness.permutation import permutation_test
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dualtrace.cli.asked import Asked
     from dualtrace.pooling.contract import Tau2Method, TestName
 
@@ -34,11 +37,7 @@ if TYPE_CHECKING:
 @click.option("--gosh", "subsets", type=int, metavar="N", help="Fit N random subsets of the rows (0: all of them).")
 @click.option("--permute", type=int, metavar="N", help="Permutation test with N rearrangements.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of --gosh and --permute.")
-@click.option(
-    "--figures",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for a drapery plot, and GOSH if asked.",
-)
+@pictures.figures_option
 @level_option
 @json_option
 def robustness(
@@ -93,26 +92,13 @@ def robustness(
 
 def _draw(chosen: Designed, parts: list[Part], fitting: dict[str, Any], level: float, folder: Path) -> list[str]:
     """Write the figures and say where they are."""
-    from dualtrace.report.figures import drapery as drapery_figure
-    from dualtrace.report.figures import gosh as gosh_figure
-    from dualtrace.report.figures.save import save
-
     if chosen.X is not None:
         raise InputError("--figures draws models with one mean; leave out --moderators")
     rows = chosen.rows
     curves = drapery(rows.yi, rows.vi, slab=list(rows.slab), level=level, **fitting)
-    spec = drapery_figure.drapery_spec(curves, title=rows.title)
-    drawn = {"drapery.png": drapery_figure.drapery(spec)}
-    fits = next((part.result for part in parts if part.key == "gosh"), None)
-    if isinstance(fits, Gosh):
-        drawn["gosh.png"] = gosh_figure.gosh(gosh_figure.gosh_spec(fits, title=rows.title))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in drawn.items():
-            save(figure, folder / name)
-    except OSError as error:
-        raise InputError(f"--figures {folder}: the figures cannot be written there ({error.strerror})") from None
-    return [f"Figures: {', '.join(str(folder / name) for name in drawn)}"]
+    overall = univariate.fit(**chosen.data, **fitting, level=level)
+    results = {part.key: part.result for part in parts if part.result is not None}
+    return pictures.write(pictures.robustness(rows, results, overall, curves), folder)
 
 
 def _in_order(chosen: Designed, column: str | None, fitting: dict[str, Any], level: float) -> list[Part]:

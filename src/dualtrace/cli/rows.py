@@ -8,33 +8,34 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dualtrace.cli.asked import OUTCOME, RATIO, TIMEPOINT
+from dualtrace.cli.effect_columns import (
+    bounds,
+    distinct,
+    labels,
+    require_defined,
+    require_order,
+    table_effects,
+    variances,
+)
 from dualtrace.cli.options import load_trials
-from dualtrace.cli.raw import estimates, finite, open_table, require_column
+from dualtrace.cli.raw import estimates, open_table
 from dualtrace.effects.effect import Effect, Metric
 from dualtrace.effects.select import OUTCOMES, between_arms, every_comparison
 from dualtrace.effects.table import moderator_row
-from dualtrace.errors import FitError, InputError, TableError
+from dualtrace.errors import FitError, InputError
 from dualtrace.evidence.scope import scope
 from dualtrace.pooling.formula import design
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from pandas import DataFrame
 
     from dualtrace.cli.asked import Asked
-    from dualtrace.effects.measures import Estimates
     from dualtrace.effects.select import Selection
     from dualtrace.evidence.record import Trial
     from dualtrace.pooling.contract import TestName
-    from dualtrace.pooling.likelihood import Array, Flags, Ints
-
-LABELS = ("slab", "study")
-"""Columns that hold labels when none is named."""
-
-BOUNDS = (("lo", "hi"), ("lower", "upper"))
-"""Columns that hold bounds of rows without an effect when none are named."""
+    from dualtrace.pooling.likelihood import Array, Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -51,8 +52,8 @@ class Rows:
         Labels, all different.
     table
         Moderators, one row per effect.
-    title
-        What the effects are, in words.
+    title, scale
+        What the effects are, and their metric, in words.
     missing
         What becomes of rows that lack a moderator: ``drop`` for the evidence, ``refuse`` for a user's table.
     left_out
@@ -66,6 +67,7 @@ class Rows:
     slab: tuple[str, ...]
     table: DataFrame
     title: str
+    scale: str
     missing: Literal["refuse", "drop"]
     left_out: tuple[str, ...] = ()
 
@@ -78,6 +80,11 @@ class Rows:
     def test(self) -> TestName:
         """Test of coefficients where none is asked for."""
         return "knha" if self.missing == "drop" else "z"
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What effects below and above 0 mean; of a user's table only the sign is known."""
+        return ("favours placebo", "favours the drug") if self.missing == "drop" else ("negative", "positive")
 
     @property
     def heading(self) -> str:
@@ -230,7 +237,7 @@ def _evidence_rows(asked: Asked) -> Rows:
     by_id = {trial.id: trial for trial in trials}
     yi = np.array([np.nan if e.yi is None else e.yi for e in effects])
     known = np.isfinite(yi)
-    slab = _distinct([effect.label for effect in effects])
+    slab = distinct([effect.label for effect in effects])
     facts = [_facts(by_id[e.trial], e) for e in effects]
     metric = effects[0].metric
     scale = f"ln {metric}" if metric.is_ratio else metric.value
@@ -244,6 +251,7 @@ def _evidence_rows(asked: Asked) -> Rows:
         slab=slab,
         table=DataFrame(facts, index=list(slab)),
         title=f"{asked.outcome or OUTCOME} at {when}, {scale}; positive favours the drug{mixed}",
+        scale=scale,
         missing="drop",
     )
 
@@ -284,113 +292,17 @@ def _table_rows(asked: Asked, path: Path) -> Rows:
     nothing = np.full(len(frame), np.nan)
     if asked.measure is not None:
         found = estimates(frame, asked, path)
-        _require_defined(found, asked, path, list(frame.index))
+        require_defined(found, asked, path, list(frame.index))
         yi, vi, lo, hi = found.yi, found.vi, nothing, nothing
         title = f"{path.name}, {asked.measure_title}"
     else:
         asked.refuse_measure_options()
-        vi = _variances(frame, asked, path)
-        lo, hi = _bounds(frame, asked, path)
-        yi = _effects(frame, asked, path, bounded=np.isfinite(lo) | np.isfinite(hi))
+        vi = variances(frame, asked, path)
+        lo, hi = bounds(frame, asked, path)
+        yi = table_effects(frame, asked, path, bounded=np.isfinite(lo) | np.isfinite(hi))
         known = np.isfinite(yi)
-        _require_order(lo, hi, ~known, path, list(frame.index))
+        require_order(lo, hi, ~known, path, list(frame.index))
         lo, hi = (np.where(known, np.nan, bound) for bound in (lo, hi))
         title = path.name
     table = frame.set_axis(list(slab), axis=0)
-    return Rows(yi=yi, vi=vi, lo=lo, hi=hi, slab=slab, table=table, title=title, missing="refuse")
-
-
-def _variances(frame: DataFrame, asked: Asked, path: Path) -> Array:
-    if asked.vi is not None and asked.sei is not None:
-        raise InputError("--vi and --sei are two ways to say the same; give one of them")
-    if asked.sei is not None or (asked.vi is None and "vi" not in frame.columns and "sei" in frame.columns):
-        column = asked.sei or "sei"
-        require_column(frame, column, "--sei", path)
-        return _squared(finite(frame, column, path), column, path, list(frame.index))
-    if asked.vi is None and "vi" not in frame.columns:
-        raise InputError(
-            f"--csv needs --yi COLUMN and --vi COLUMN (or --sei COLUMN), the effects and their sampling variances, "
-            f"or --measure NAME to compute them; {path} has the columns {', '.join(map(str, frame.columns))}"
-        )
-    column = asked.vi or "vi"
-    require_column(frame, column, "--vi", path)
-    return finite(frame, column, path)
-
-
-def _squared(errors: Array, column: str, path: Path, lines: Sequence[int]) -> Array:
-    if (errors <= 0).any():
-        i = int(np.argmax(errors <= 0))
-        raise TableError(
-            f"{path}, line {lines[i]}, column {column}: a standard error must be positive; given {errors[i]:g}"
-        )
-    return errors**2
-
-
-def _effects(frame: DataFrame, asked: Asked, path: Path, *, bounded: Flags) -> Array:
-    column = asked.yi or "yi"
-    if asked.yi is None and "yi" not in frame.columns:
-        raise InputError(
-            f"--csv needs --yi COLUMN, the effects, or --measure NAME to compute them; {path} has the columns "
-            f"{', '.join(map(str, frame.columns))}"
-        )
-    require_column(frame, column, "--yi", path)
-    return finite(frame, column, path, optional=bounded)
-
-
-def _bounds(frame: DataFrame, asked: Asked, path: Path) -> tuple[Array, Array]:
-    """Bounds, infinite where the cell is empty; NaN on both sides where no bound is known."""
-    low, high = asked.lo, asked.hi
-    if low is None and high is None:
-        low, high = next((pair for pair in BOUNDS if set(pair) <= set(frame.columns)), (None, None))
-    everywhere = np.ones(len(frame), dtype=bool)
-    ends = []
-    for column, option, end in ((low, "--lo", -np.inf), (high, "--hi", np.inf)):
-        if column is not None:
-            require_column(frame, column, option, path)
-        cells = np.full(len(frame), np.nan) if column is None else finite(frame, column, path, optional=everywhere)
-        ends.append(np.where(np.isnan(cells), end, cells))
-    return ends[0], ends[1]
-
-
-def _require_order(lo: Array, hi: Array, used: Flags, path: Path, lines: Sequence[int]) -> None:
-    bad = used & ~(lo < hi)
-    if bad.any():
-        i = int(np.argmax(bad))
-        raise TableError(
-            f"{path}, line {lines[i]}: the lower bound must be below the upper; given {lo[i]:g} and {hi[i]:g}"
-        )
-
-
-def labels(frame: DataFrame, column: str | None, path: Path) -> tuple[str, ...]:
-    """Return labels of the rows, all different; ``line`` and its number in the file where there are none.
-
-    Raises
-    ------
-    TableError
-        When the column named is not there.
-    """
-    if column is not None:
-        require_column(frame, column, "--slab", path)
-    chosen = column or next((name for name in LABELS if name in frame.columns), None)
-    if chosen is None:
-        return tuple(f"line {line}" for line in frame.index)
-    return _distinct([str(label) for label in frame[chosen]])
-
-
-def _distinct(labels: Sequence[str]) -> tuple[str, ...]:
-    """Labels that occur more than once get a number."""
-    seen: dict[str, int] = {}
-    made = []
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        made.append(f"{label}.{seen[label]}" if labels.count(label) > 1 else label)
-    return tuple(made)
-
-
-def _require_defined(found: Estimates, asked: Asked, path: Path, lines: Sequence[int]) -> None:
-    bad = ~(np.isfinite(found.yi) & (found.vi > 0))
-    if bad.any():
-        raise TableError(
-            f"{path}, line {lines[int(np.argmax(bad))]}: {asked.measure} or its variance is not defined for this row "
-            f"(an empty cell or an extreme count). Use --add and --to, another measure, or leave the row out."
-        )
+    return Rows(yi=yi, vi=vi, lo=lo, hi=hi, slab=slab, table=table, title=title, scale="effect", missing="refuse")

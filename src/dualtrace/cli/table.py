@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 
 def read_table(path: Path) -> DataFrame:
-    """Return the table of a CSV file; its index holds the line of each row, counted from 1."""
+    """Return the table of a CSV file; its index holds the line of each row, counted from 1.
+
+    A first line with semicolons means a table of the countries that write decimal commas.
+    """
     from pandas import read_csv
     from pandas.errors import EmptyDataError, ParserError
 
     try:
-        frame = read_csv(path, encoding="utf-8")
-        lines = _lines(path)
+        separator = _separator(path)
+        frame = read_csv(path, encoding="utf-8", sep=separator, decimal="." if separator == "," else ",")
+        lines = _lines(path, separator)
     except UnicodeDecodeError as error:
         raise TableError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except EmptyDataError:
@@ -35,10 +39,15 @@ def read_table(path: Path) -> DataFrame:
     return frame.set_axis(lines if len(lines) == len(frame) else range(2, len(frame) + 2), axis=0)
 
 
-def _lines(path: Path) -> list[int]:
+def _separator(path: Path) -> str:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return ";" if ";" in file.readline() else ","
+
+
+def _lines(path: Path, separator: str) -> list[int]:
     """Line of each row; refuses what pandas would rename or shift without a word."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(file, delimiter=separator)
         rows = [(reader.line_num, row) for row in reader if len(row) > 1 or "".join(row).strip()]
     (_, names), *rest = rows
     require_distinct((name.strip() for name in names), str(path))
@@ -51,5 +60,5 @@ def _lines(path: Path) -> list[int]:
 def _ragged(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> str:
     return (
         f"{path} is not a CSV table: line {line} has {len(row)} cells, but there are {len(names)} column names. "
-        "Name every column, and put text that holds a comma in quotes"
+        "Name every column, and put text that holds the separator in quotes"
     )

@@ -1,4 +1,4 @@
-"""Trials as a table of the Metapsy data standard (https://docs.metapsy.org/data-preparation/format/).
+"""Trials to and from tables of the Metapsy data standard (https://docs.metapsy.org/data-preparation/format/).
 
 One row per comparison and report. Files are separated by semicolons, decimals by commas, missing values are NA.
 A difference is arm 1 minus arm 2 as in that standard, so that a negative g favours the drug where lower is better.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from dualtrace.effects import continuous
 from dualtrace.effects.convert import convert
 from dualtrace.effects.effect import Effect
 from dualtrace.effects.primary import is_drug_comparison
@@ -15,7 +18,7 @@ from dualtrace.evidence.load import instruments
 from dualtrace.evidence.statistic import ArmCount, ArmMean, Changes, Events, Means
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from dualtrace.evidence.record import Outcome, Trial
 
@@ -25,6 +28,13 @@ COLUMNS = (
     "mean_change_arm2", "sd_change_arm1", "sd_change_arm2", "n_change_arm1", "n_change_arm2", "event_arm1",
     "event_arm2", "totaln_arm1", "totaln_arm2", "precalc_g", "precalc_g_se", "year", "disorder",
 )  # fmt: skip
+NUMBERS = (
+    *(f"{name}{part}_arm{arm}" for part in ("", "_change") for name in ("mean", "sd", "n") for arm in (1, 2)),
+    "precalc_g",
+    "precalc_g_se",
+)
+"""Columns of numbers that a standardised difference is made of."""
+
 RATERS = {
     "self": "self-report",
     "clinician": "clinician",
@@ -42,6 +52,29 @@ def to_metapsy(trials: Iterable[Trial]) -> str:
             if is_drug_comparison(trial, outcome):
                 lines += [";".join(_cell(row.get(column)) for column in COLUMNS) for row in _rows(trial, outcome)]
     return "\n".join(lines) + "\n"
+
+
+def effect_of_row(row: Mapping[str, float]) -> tuple[float, float] | None:
+    """Return Hedges' g of arm 1 minus arm 2 and its variance; None where the row has no usable numbers.
+
+    Means at one time go before changes, and these before a g that was computed beforehand. Rows of counts alone are
+    no standardised differences and give none.
+
+    Parameters
+    ----------
+    row
+        Numbers of one row by the standard's column names, NaN where missing.
+    """
+    for part in ("", "_change"):
+        m1, m2, s1, s2, n1, n2 = (
+            row.get(f"{name}{part}_arm{arm}", np.nan) for name in ("mean", "sd", "n") for arm in (1, 2)
+        )
+        if np.isfinite([m1, m2, s1, s2, n1, n2]).all() and min(s1, s2) > 0 and min(n1, n2) >= 2:
+            sd = continuous.pooled_sd(s1, n1, s2, n2)
+            g = float(continuous.hedges_correction(n1 + n2 - 2) * (m1 - m2) / sd)
+            return g, float(continuous.smd_variance(g, n1, n2))
+    g, se = row.get("precalc_g", np.nan), row.get("precalc_g_se", np.nan)
+    return (g, se**2) if np.isfinite([g, se]).all() and se > 0 else None
 
 
 def _rows(trial: Trial, outcome: Outcome) -> Iterator[dict[str, Any]]:

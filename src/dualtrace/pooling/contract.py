@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from dualtrace.errors import InputError
-from dualtrace.pooling.text import coefficient_frame, coefficient_table, interval, number, p_value, plain
+from dualtrace.pooling.result import COEFFICIENTS, Result
+from dualtrace.pooling.text import coefficient_table, interval, number, p_value, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from pandas import DataFrame
 
     from dualtrace.pooling.likelihood import Array
 
@@ -43,6 +42,27 @@ METHOD_NAMES: dict[Tau2Method, str] = {
     "EE": "Equal-effects model",
     "FE": "Fixed-effects model (average true effect of these rows)",
 }
+METHOD_SOURCES: dict[Tau2Method, str] = {
+    "REML": "harville1977",
+    "ML": "harville1977",
+    "DL": "dersimonian1986",
+    "PM": "paule1982",
+    "PMM": "paule1982",
+    "EB": "berkey1995",
+    "HE": "hedges1985",
+    "HS": "schmidt2015",
+    "HSk": "brannick2019",
+    "SJ": "sidik2005",
+    "GENQ": "dersimonian2007",
+    "GENQM": "dersimonian2007",
+    "EE": "hedges1985",
+    "FE": "hedges1985",
+}
+TEST_SOURCES: dict[TestName, tuple[str, ...]] = {
+    "z": (), "t": (), "knha": ("knapp2003",), "adhoc": ("knapp2003", "rover2015")
+}  # fmt: skip
+"""Publications of each estimator and test, keys of ``references.yaml``."""
+
 TEST_NAMES: dict[TestName, str] = {
     "z": "Wald z",
     "t": "Wald t",
@@ -100,7 +120,7 @@ def freeze(record: object) -> None:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Pooled:
+class Pooled(Result):
     """A fitted equal-effects, random-effects or meta-regression model.
 
     Undefined numbers are NaN: everything about τ² when one row was given, the prediction interval of a
@@ -139,6 +159,9 @@ class Pooled:
     notes
         Sentences on anything done otherwise than asked.
     """
+
+    INDEX: ClassVar[str] = "names"
+    COLUMNS: ClassVar[tuple[str, ...]] = COEFFICIENTS
 
     names: tuple[str, ...]
     beta: Array
@@ -222,6 +245,16 @@ class Pooled:
         return -2.0 * self.ll + 2.0 * self.parameters * n / (n - self.parameters - 1)
 
     @property
+    def citations(self) -> tuple[str, ...]:
+        """Publications of the estimator, the test, and the intervals that are given."""
+        known = (
+            ("viechtbauer2007", np.isfinite(self.tau2_ci_ub) and self.method not in HOMOGENEOUS),
+            ("riley2011", np.isfinite(self.pi_lb)),
+        )
+        intervals = (key for key, given in known if given)
+        return (METHOD_SOURCES[self.method], *TEST_SOURCES[self.test], *intervals)
+
+    @property
     def _observations(self) -> int:
         return self.dfs if self.method == "REML" else self.k
 
@@ -229,10 +262,6 @@ class Pooled:
         """All fields but ``vb``, and AIC, BIC, AICc, for JSON: lists, numbers, strings, None where undefined."""
         kept = {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "vb"}
         return kept | {name: plain(getattr(self, name)) for name in ("AIC", "BIC", "AICc")}
-
-    def to_frame(self) -> DataFrame:
-        """Coefficients as a table, one row each."""
-        return coefficient_frame(self.names, self._columns())
 
     def __str__(self) -> str:
         """As a paper's table: coefficients, heterogeneity, tests, prediction interval."""

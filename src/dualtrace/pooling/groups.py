@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -11,6 +11,7 @@ from scipy import special
 from dualtrace.errors import FitError
 from dualtrace.pooling import check
 from dualtrace.pooling.inference import wald
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.text import interval, number, p_value, table
 from dualtrace.pooling.univariate import fit
 
@@ -47,7 +48,7 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subgroups:
+class Subgroups(Result):
     """Pooled answers by group.
 
     Attributes
@@ -65,6 +66,8 @@ class Subgroups:
     between_common
         Wald test of equal means in ``common``; F under t and knha.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("borenstein2009",)
 
     labels: tuple[str, ...]
     separate: tuple[Pooled, ...]

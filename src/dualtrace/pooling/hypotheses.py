@@ -7,7 +7,7 @@ doi:10.1002/bimj.200810425.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy import special
@@ -16,6 +16,7 @@ from dualtrace.errors import InputError
 from dualtrace.pooling.contract import HOMOGENEOUS, Pooled, freeze, require_choice
 from dualtrace.pooling.inference import wald
 from dualtrace.pooling.maximum_t import MaximumT
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.text import interval, number, p_value, plain, table
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ DEPENDENT = 1e-10
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
+class Joint(Result):
     """Joint test of several linear functions of the coefficients.
 
     Attributes
@@ -51,10 +52,6 @@ class Joint:
     dfs: int | None
     p: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
-
     def __str__(self) -> str:
         """``dose: QM(2) = 5.1, p = .0781`` or ``F(2, 14) = ...``."""
         law = f"QM({self.df})" if self.dfs is None else f"F({self.df}, {self.dfs})"
@@ -62,7 +59,7 @@ class Joint:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Contrasts:
+class Contrasts(Result):
     """Linear functions of the coefficients.
 
     Attributes
@@ -80,6 +77,8 @@ class Contrasts:
     joint
         Test that all are as hypothesised.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("hothorn2008",)
 
     names: tuple[str, ...]
     estimate: Array
@@ -122,7 +121,7 @@ class Contrasts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelTest:
+class ModelTest(Result):
     """Likelihood-ratio test of two nested models, with what else tells them apart.
 
     Attributes
@@ -144,10 +143,6 @@ class ModelTest:
     ll: tuple[float, float]
     tau2: tuple[float, float]
     R2: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def __str__(self) -> str:
         """One line per model, then the test."""

@@ -6,7 +6,7 @@ Source: Viechtbauer & López-López 2022, doi:10.1002/jrsm.1562.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy import special
@@ -18,6 +18,7 @@ from dualtrace.pooling import tau2 as variance
 from dualtrace.pooling.contract import TestName, freeze, require_choice, require_level
 from dualtrace.pooling.inference import Coefficients, Residual, coefficients, omnibus
 from dualtrace.pooling.likelihood import Array, Flags, data
+from dualtrace.pooling.result import COEFFICIENTS, Result
 from dualtrace.pooling.text import coefficient_table, number, p_value, plain
 from dualtrace.pooling.univariate import Problem, problem
 
@@ -31,7 +32,7 @@ NOTHING = 1e-8
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class LocationScale:
+class LocationScale(Result):
     """A fitted location-scale model.
 
     Attributes
@@ -54,6 +55,10 @@ class LocationScale:
     k, p, q, method, test, level, slab, notes
         As in ``Pooled``; q coefficients of the scale.
     """
+
+    INDEX: ClassVar[str] = "names"
+    COLUMNS: ClassVar[tuple[str, ...]] = COEFFICIENTS
+    SOURCES: ClassVar[tuple[str, ...]] = ("viechtbauer2022",)
 
     names: tuple[str, ...]
     beta: Array

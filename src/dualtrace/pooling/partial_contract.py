@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_level
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.text import interval, number, p_value, plain, table
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Influence:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PartialPooled:
+class PartialPooled(Result):
     """A fitted partial-information model.
 
     Attributes
@@ -150,7 +151,7 @@ class PartialPooled:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Comparison:
+class Comparison(Result):
     """The answer from exact effects only beside the answer from all information.
 
     Attributes

@@ -12,8 +12,8 @@ up only in part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -24,7 +24,8 @@ from dualtrace.pooling.contract import freeze, require_level
 from dualtrace.pooling.multilevel.terms import cluster_code
 from dualtrace.pooling.nested_likelihood import Nested, log_likelihood
 from dualtrace.pooling.partial import Rows, checked_rows, require_maximum
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import interval, number, p_value, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ FARTHEST = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PartialNested:
+class PartialNested(Result):
     """A fitted partial-information model with a random effect per cluster.
 
     Attributes
@@ -57,6 +58,9 @@ class PartialNested:
     slab, cluster, kind
         Label and cluster of each row, and what was known of it.
     """
+
+    INDEX: ClassVar[str] = "names"
+    COLUMNS: ClassVar[tuple[str, ...]] = ("beta", "se", "ci_lb", "ci_ub", "lr", "pval")
 
     names: tuple[str, ...]
     beta: Array
@@ -93,10 +97,6 @@ class PartialNested:
 
     def _columns(self) -> tuple[Array, ...]:
         return self.beta, self.se, self.ci_lb, self.ci_ub, self.lr, self.pval
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: lists, numbers, strings; None where undefined or infinite."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
     def __str__(self) -> str:
         """As a paper's table."""

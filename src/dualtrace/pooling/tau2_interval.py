@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy import special
@@ -15,7 +15,8 @@ from dualtrace.pooling.contract import Tau2Method, require_choice, require_level
 from dualtrace.pooling.inference import centre
 from dualtrace.pooling.likelihood import Array, Data, Ints, data, slope, traces, wls
 from dualtrace.pooling.profile import crossing
-from dualtrace.pooling.text import interval, number, plain, table
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import interval, number, table
 from dualtrace.pooling.univariate import problem, row_weights
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ KIND_NAMES: dict[IntervalKind, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tau2Interval:
+class Tau2Interval(Result):
     """Estimate and interval of τ² and of what follows from it.
 
     Attributes
@@ -46,6 +47,8 @@ class Tau2Interval:
         How the interval was made, the estimator of τ², confidence level.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("viechtbauer2007", "jackson2014")
+
     tau2: float
     ci_lb: float
     ci_ub: float
@@ -55,10 +58,6 @@ class Tau2Interval:
     kind: IntervalKind
     method: Tau2Method
     level: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def __str__(self) -> str:
         """One line per quantity."""

@@ -10,8 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pandas import DataFrame
-
 
 def number(value: float, digits: int = 4) -> str:
     """Fixed digits for ordinary sizes, scientific for the rest, ``-`` where undefined."""
@@ -68,14 +66,6 @@ def coefficient_table(
         for name, b, se, z, p, low, high in zip(names, *columns, strict=True)
     )
     return table((title, "estimate", "se", statistic, "p", ends), rows)
-
-
-def coefficient_frame(names: Sequence[str], columns: Sequence[Any]) -> DataFrame:
-    """Return the same columns as a data frame, one row per coefficient."""
-    from pandas import DataFrame
-
-    keys = ("beta", "se", "zval", "pval", "ci_lb", "ci_ub")
-    return DataFrame(dict(zip(keys, columns, strict=True)), index=list(names))
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401

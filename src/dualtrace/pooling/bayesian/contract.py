@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from dualtrace.pooling.bayesian.distribution import interval as credible_interval
 from dualtrace.pooling.contract import require_level
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.text import interval, number, plain, table
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Shrinkage:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Posterior:
+class Posterior(Result):
     """The posterior of a random-effects model with one mean, by quadrature.
 
     Attributes
@@ -115,6 +116,8 @@ class Posterior:
     notes
         Sentences on what does not exist.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("rover2020",)
 
     mu: Distribution
     tau: Distribution
@@ -181,8 +184,10 @@ class Posterior:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sensitivity:
+class Sensitivity(Result):
     """The same rows under several priors of τ, side by side."""
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("rover2020",)
 
     fits: tuple[Posterior, ...]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from dualtrace.errors import InputError
 from dualtrace.pooling.contract import freeze, require_level
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.text import interval, number, plain, table
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Sampled:
+class Sampled(Result):
     """A posterior as draws that passed the gates: R-hat below 1.01, more than 400 effective draws, no divergence.
 
     Attributes
@@ -42,6 +43,8 @@ class Sampled:
     k, level, slab, kind
         Rows, probability of the intervals, label of each row, and what was known of it.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("hoffman2014", "vehtari2021")
 
     names: tuple[str, ...]
     draws: Array
@@ -117,8 +120,10 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SampledSensitivity:
+class SampledSensitivity(Result):
     """The same rows and model under several priors of τ, side by side."""
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("hoffman2014", "vehtari2021")
 
     fits: tuple[Sampled, ...]
 

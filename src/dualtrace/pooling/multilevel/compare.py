@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
 from dualtrace.errors import InputError
-from dualtrace.pooling.text import number, p_value, plain, table
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import number, p_value, table
 
 if TYPE_CHECKING:
     from dualtrace.pooling.multilevel.contract import Multilevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Result):
     """Likelihood-ratio test.
 
     Attributes
@@ -36,10 +37,6 @@ class Comparison:
     AIC: tuple[float, float]
     BIC: tuple[float, float]
     AICc: tuple[float, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {key: plain(value) for key, value in asdict(self).items()}
 
     def __str__(self) -> str:
         """One line per model, then the test."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_choice, require_level
-from dualtrace.pooling.text import coefficient_frame, coefficient_table, number, p_value, plain, table
+from dualtrace.pooling.result import COEFFICIENTS, Result
+from dualtrace.pooling.text import coefficient_table, number, p_value, plain, table
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from dualtrace.pooling.likelihood import Array
     from dualtrace.pooling.multilevel.source import Source
 
@@ -61,7 +60,7 @@ class VarianceComponent:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Multilevel:
+class Multilevel(Result):
     """A fitted multilevel or multivariate model y ~ N(Xβ, V + ZΨZ').
 
     Attributes
@@ -93,6 +92,10 @@ class Multilevel:
     source
         The checked input and the solved equations, for what is computed from a fit.
     """
+
+    INDEX: ClassVar[str] = "names"
+    COLUMNS: ClassVar[tuple[str, ...]] = COEFFICIENTS
+    SOURCES: ClassVar[tuple[str, ...]] = ("konstantopoulos2011",)
 
     names: tuple[str, ...]
     beta: Array
@@ -176,10 +179,6 @@ class Multilevel:
         left_out = {"vb", "psi", "source", "components"}
         found = {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name not in left_out}
         return found | {"components": {c.label: plain(c.value) for c in self.components}}
-
-    def to_frame(self) -> DataFrame:
-        """Coefficients as a table, one row each."""
-        return coefficient_frame(self.names, self._columns())
 
     def __str__(self) -> str:
         """As a paper's tables: coefficients, variances and correlations, tests, fit."""

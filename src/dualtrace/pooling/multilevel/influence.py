@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from dualtrace.pooling.contract import freeze
 from dualtrace.pooling.multilevel.likelihood import given
 from dualtrace.pooling.multilevel.refit import coefficients, component_values, search
 from dualtrace.pooling.multilevel.terms import cluster_code
-from dualtrace.pooling.text import number, plain, table
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import number, table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -27,7 +28,7 @@ SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class ClusterInfluence:
+class ClusterInfluence(Result):
     """Fits without each cluster, beside the fit with all; NaN where the other rows do not determine the model.
 
     Attributes
@@ -48,6 +49,8 @@ class ClusterInfluence:
         Whether each search found its maximum.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("viechtbauer_cheung2010",)
+
     clusters: tuple[str, ...]
     names: tuple[str, ...]
     components: tuple[str, ...]
@@ -61,10 +64,6 @@ class ClusterInfluence:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def to_frame(self) -> DataFrame:
         """One row per cluster."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -12,7 +12,8 @@ from dualtrace.errors import FitError
 from dualtrace.pooling.contract import freeze
 from dualtrace.pooling.multilevel.likelihood import solve
 from dualtrace.pooling.multilevel.rows import effect_sums, effect_weights, unstacked
-from dualtrace.pooling.text import interval, number, plain, table
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import interval, number, table
 from dualtrace.pooling.univariate import Prediction
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RandomEffects:
+class RandomEffects(Result):
     """Best linear unbiased predictions of one random term.
 
     Attributes
@@ -38,6 +39,8 @@ class RandomEffects:
         Prediction, standard error of prediction, interval.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("robinson1991",)
+
     term: str
     labels: tuple[str, ...]
     u: Array
@@ -47,11 +50,6 @@ class RandomEffects:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        keys = ("term", "labels", "u", "se", "pi_lb", "pi_ub")
-        return {key: plain(getattr(self, key)) for key in keys}
 
     def to_frame(self) -> DataFrame:
         """One row per random effect."""

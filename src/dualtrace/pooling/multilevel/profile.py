@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy import special
@@ -14,7 +14,8 @@ from dualtrace.pooling.multilevel.likelihood import slope
 from dualtrace.pooling.multilevel.search import maximise
 from dualtrace.pooling.multilevel.structures import Held
 from dualtrace.pooling.profile import crossing
-from dualtrace.pooling.text import interval, number, plain, table
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import interval, number, table
 
 if TYPE_CHECKING:
     from dualtrace.pooling.likelihood import Array, Ints
@@ -26,7 +27,7 @@ NUDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ProfileIntervals:
+class ProfileIntervals(Result):
     """Intervals {c : 2[ℓ_max - ℓ_profile(c)] <= χ²₁(level)} of components c.
 
     Attributes
@@ -38,6 +39,10 @@ class ProfileIntervals:
         Confidence level.
     """
 
+    INDEX: ClassVar[str] = "labels"
+    COLUMNS: ClassVar[tuple[str, ...]] = ("value", "ci_lb", "ci_ub")
+    SOURCES: ClassVar[tuple[str, ...]] = ("venzon1988",)
+
     labels: tuple[str, ...]
     value: Array
     ci_lb: Array
@@ -46,10 +51,6 @@ class ProfileIntervals:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {key: plain(getattr(self, key)) for key in ("labels", "value", "ci_lb", "ci_ub", "level")}
 
     def __str__(self) -> str:
         """One line per component; variances with their square roots."""

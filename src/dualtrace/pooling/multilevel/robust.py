@@ -14,8 +14,8 @@ Pustejovsky & Tipton 2018, doi:10.1080/07350015.2016.1247004.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy import special
@@ -27,7 +27,8 @@ from dualtrace.pooling.multilevel.layout import layout
 from dualtrace.pooling.multilevel.likelihood import Solved, solve
 from dualtrace.pooling.multilevel.rows import unstacked
 from dualtrace.pooling.multilevel.terms import cluster_code
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import interval, number, p_value, table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,7 +49,7 @@ SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Robust:
+class Robust(Result):
     """Coefficients with cluster-robust inference.
 
     Attributes
@@ -61,6 +62,8 @@ class Robust:
     clusters, type, dfs, level
         Number of clusters, adjustment, kind of degrees of freedom, confidence level.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("tipton2015", "pustejovsky2018")
 
     names: tuple[str, ...]
     beta: Array
@@ -82,10 +85,6 @@ class Robust:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def to_frame(self) -> DataFrame:
         """One row per coefficient."""

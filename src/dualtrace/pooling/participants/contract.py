@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_level
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.text import interval, number, p_value, plain, table
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ MAIN = ("treatment", "interaction_within", "interaction_across")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class OneStage:
+class OneStage(Result):
     """One mixed model of all participants.
 
     Attributes
@@ -58,6 +59,9 @@ class OneStage:
     notes
         Sentences on what was left out.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("riley2020",)
+    LEFT_OUT: ClassVar[frozenset[str]] = frozenset({"vb"})
 
     names: tuple[str, ...]
     beta: Array
@@ -101,10 +105,9 @@ class OneStage:
         return float(np.diag(self.psi)[self.random.index("treatment")])
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: lists, numbers, strings; None where undefined or infinite."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "vb"} | {
-            "tau2": plain(self.tau2)
-        }
+        """All fields but ``vb``, and the variance of the treatment effect."""
+        # super() without arguments does not work in a dataclass with slots
+        return Result.to_dict(self) | {"tau2": plain(self.tau2)}
 
     def to_frame(self) -> DataFrame:
         """Coefficients as a table, one row each."""
@@ -145,7 +148,7 @@ class OneStage:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class TwoStage:
+class TwoStage(Result):
     """Each trial analysed by itself, then pooled.
 
     Attributes
@@ -159,6 +162,8 @@ class TwoStage:
     slab
         Labels of the trials.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("riley2020",)
 
     yi: Array
     vi: Array

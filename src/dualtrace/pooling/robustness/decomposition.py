@@ -5,15 +5,16 @@ Source: Hedges & Olkin 1985, Statistical Methods for Meta-Analysis, chapter 7, d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
 
 from dualtrace.pooling.contract import freeze
 from dualtrace.pooling.groups import code
-from dualtrace.pooling.text import number, p_value, plain, table
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import number, p_value, table
 from dualtrace.pooling.univariate import problem
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Decomposition:
+class Decomposition(Result):
     """Q = Q between groups + Σ Q within groups, weights 1/v.
 
     Attributes
@@ -40,6 +41,8 @@ class Decomposition:
     slab, row_q
         Labels of rows and what each adds to Q within its group; these add up to QE.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("hedges1985",)
 
     labels: tuple[str, ...]
     k: Ints
@@ -57,10 +60,6 @@ class Decomposition:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def to_frame(self) -> DataFrame:
         """One row per group."""

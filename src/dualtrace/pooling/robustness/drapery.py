@@ -5,15 +5,15 @@ Source: Rücker & Schwarzer 2021, doi:10.1002/jrsm.1410.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
 
 from dualtrace.errors import InputError
 from dualtrace.pooling.contract import HOMOGENEOUS, freeze
-from dualtrace.pooling.text import plain
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.univariate import fit
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Drapery:
+class Drapery(Result):
     """Two-sided p values over a grid of hypothesised effects.
 
     Attributes
@@ -40,6 +40,8 @@ class Drapery:
         The fit behind the pooled curve.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("rucker2021",)
+
     effect: Array
     slab: tuple[str, ...]
     rows: Array
@@ -49,11 +51,6 @@ class Drapery:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        kept = {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "fit"}
-        return kept | {"fit": self.fit.to_dict()}
 
 
 def drapery(

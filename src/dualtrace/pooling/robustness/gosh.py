@@ -7,8 +7,8 @@ Source: Olkin, Dahabreh & Trikalinos 2012, doi:10.1002/jrsm.1053.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from dualtrace.errors import InputError
 from dualtrace.pooling.contract import HOMOGENEOUS, Tau2Method, freeze
 from dualtrace.pooling.inference import between, centre
 from dualtrace.pooling.likelihood import Array, Data, Flags, Ints, data, traces, wls
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.robustness.leave_out import checked, determined, scatter
-from dualtrace.pooling.text import interval, number, plain, table
+from dualtrace.pooling.text import interval, number, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,7 @@ BATCH = 4_096
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Gosh:
+class Gosh(Result):
     """Fits to m subsets of the rows; NaN where a subset does not determine the model.
 
     Attributes
@@ -54,6 +55,8 @@ class Gosh:
         Whether these are all subsets.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("olkin2012",)
+
     slab: tuple[str, ...]
     names: tuple[str, ...]
     rows: Flags
@@ -67,10 +70,6 @@ class Gosh:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def to_frame(self) -> DataFrame:
         """One row per subset: its statistics, then a column of membership per row of the data."""

@@ -9,7 +9,7 @@ Sources: Viechtbauer & Cheung 2010, doi:10.1002/jrsm.11; Baujat, Mahé, Pignon &
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -18,8 +18,9 @@ from dualtrace.errors import FitError
 from dualtrace.pooling.contract import Tau2Method, TestName, freeze
 from dualtrace.pooling.inference import Answer, answer
 from dualtrace.pooling.likelihood import Array, Data, Flags, data, wls
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.robustness.leave_out import checked, determined, scatter
-from dualtrace.pooling.text import number, plain, table
+from dualtrace.pooling.text import number, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Influence:
+class Influence(Result):
     """Deletion diagnostics, one entry per row; NaN where the other rows do not determine the model.
 
     With b, V the coefficients and their covariance, h the hat values, (-i) the fit without row i, and s² its
@@ -59,6 +60,8 @@ class Influence:
         dfbs beyond ±1.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("viechtbauer_cheung2010",)
+
     slab: tuple[str, ...]
     names: tuple[str, ...]
     rstudent: Array
@@ -74,10 +77,6 @@ class Influence:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def to_frame(self) -> DataFrame:
         """One row per row of the data; columns ``dfbs[name]`` for the coefficients."""
@@ -108,7 +107,7 @@ class Influence:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Baujat:
+class Baujat(Result):
     """The Baujat plot: what each row adds to heterogeneity, and how far it moves the answer.
 
     Attributes
@@ -121,16 +120,16 @@ class Baujat:
         Squared standardised change (x_i'b - x_i'b(-i))² / (x_i'V(-i)x_i).
     """
 
+    INDEX: ClassVar[str] = "slab"
+    COLUMNS: ClassVar[tuple[str, ...]] = ("heterogeneity", "influence")
+    SOURCES: ClassVar[tuple[str, ...]] = ("baujat2002",)
+
     slab: tuple[str, ...]
     heterogeneity: Array
     influence: Array
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def __str__(self) -> str:
         """One line per row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from dualtrace.pooling.contract import Tau2Method, TestName, freeze, require_cho
 from dualtrace.pooling.groups import code
 from dualtrace.pooling.inference import Answer, answer
 from dualtrace.pooling.likelihood import Array, Data, Flags, Ints, data, gram
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import interval, number, p_value, table
 from dualtrace.pooling.univariate import Problem, problem
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Kept = Literal["left out", "up to"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Refits:
+class Refits(Result):
     """The same model fitted to several subsets of the rows.
 
     Entry i of every array is the fit labelled ``slab[i]``; NaN where the rows it keeps do not determine the model.
@@ -46,6 +47,8 @@ class Refits:
     tau2, I2, H2, QE, QEp
         Heterogeneity, (m,).
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("viechtbauer_cheung2010",)
 
     kept: Kept
     slab: tuple[str, ...]
@@ -65,10 +68,6 @@ class Refits:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def to_frame(self) -> DataFrame:
         """One row per fit; several coefficients give columns ``beta[name]``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from dualtrace.pooling.contract import freeze, require_level
 from dualtrace.pooling.groups import code
 from dualtrace.pooling.partial import Rows, checked_rows
 from dualtrace.pooling.profile import coefficient_intervals, standard_errors
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.robustness.leave_out import Kept, scatter
-from dualtrace.pooling.text import interval, number, plain, table
+from dualtrace.pooling.text import interval, number, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PartialRefits:
+class PartialRefits(Result):
     """The partial-information model of one mean fitted to several subsets of the rows, m of them.
 
     Attributes
@@ -51,10 +52,6 @@ class PartialRefits:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def __str__(self) -> str:
         """One line per fit."""

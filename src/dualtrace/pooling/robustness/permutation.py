@@ -10,10 +10,10 @@ doi:10.1002/sim.1752; Viechtbauer, López-López, Sánchez-Meca & Marín-Martín
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import combinations
 from math import comb, factorial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from dualtrace.errors import FitError, InputError
 from dualtrace.pooling.contract import Tau2Method, TestName, freeze
 from dualtrace.pooling.inference import Coefficients, Residual, between, centre, coefficients, omnibus
 from dualtrace.pooling.likelihood import Array, Ints, data, wls
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.robustness.leave_out import checked
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.text import interval, number, p_value, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,7 @@ HALVINGS = 30
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Permutation:
+class Permutation(Result):
     """Permutation tests of one fit.
 
     Attributes
@@ -62,6 +63,11 @@ class Permutation:
         Statistics of the permutations, (m, p) and (m,); the data as given among them.
     """
 
+    INDEX: ClassVar[str] = "names"
+    COLUMNS: ClassVar[tuple[str, ...]] = ("beta", "zval", "pval", "ci_lb", "ci_ub")
+    SOURCES: ClassVar[tuple[str, ...]] = ("follmann1999",)
+    LEFT_OUT: ClassVar[frozenset[str]] = frozenset({"zval_perm", "QM_perm"})
+
     names: tuple[str, ...]
     beta: Array
     zval: Array
@@ -78,11 +84,6 @@ class Permutation:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON; the statistics of the permutations are left out."""
-        skipped = {"zval_perm", "QM_perm"}
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name not in skipped}
 
     def __str__(self) -> str:
         """One line per coefficient."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy import special
@@ -11,8 +11,9 @@ from scipy import special
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling import check
 from dualtrace.pooling.contract import require_choice, require_level
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.small_study.precision import Precision, measure
-from dualtrace.pooling.text import interval, number, p_value, plain
+from dualtrace.pooling.text import interval, number, p_value
 from dualtrace.pooling.univariate import Problem, fit, problem
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ EXACT_UP_TO = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegressionTest:
+class RegressionTest(Result):
     """Regression of effects on a measure of precision.
 
     Attributes
@@ -49,6 +50,8 @@ class RegressionTest:
         The regression; its last coefficient is the slope.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("egger1997", "sterne2011")
+
     model: RegressionModel
     predictor: str
     zval: float
@@ -58,11 +61,6 @@ class RegressionTest:
     ci_lb: float
     ci_ub: float
     fit: Pooled
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON; infinite degrees of freedom become None."""
-        names = ("model", "predictor", "zval", "pval", "dfs", "est", "ci_lb", "ci_ub")
-        return {name: plain(getattr(self, name)) for name in names} | {"fit": self.fit.to_dict()}
 
     def __str__(self) -> str:
         """Slope test and limit estimate in two lines."""
@@ -166,7 +164,7 @@ def _predictor(predictor: Precision | Sequence[float], given: Problem, ni: Any |
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RankTest:
+class RankTest(Result):
     """Rank correlation of effects and variances.
 
     Attributes
@@ -179,14 +177,12 @@ class RankTest:
         Rows.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("begg1994",)
+
     tau: float
     pval: float
     exact: bool
     k: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"tau": plain(self.tau), "pval": plain(self.pval), "exact": self.exact, "k": self.k}
 
     def __str__(self) -> str:
         """One line."""
@@ -278,7 +274,7 @@ def _kendall_normal(score: float, k: int, t: Array, u: Array) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PetPeese:
+class PetPeese(Result):
     """Effect of a study of unlimited size, extrapolated by two regressions.
 
     Attributes
@@ -293,6 +289,8 @@ class PetPeese:
         One-sided level of the test that chose.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("stanley2014",)
+
     pet: RegressionTest
     peese: RegressionTest
     chosen: Literal["PET", "PEESE"]
@@ -302,14 +300,6 @@ class PetPeese:
     ci_lb: float
     ci_ub: float
     alpha: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        names = ("chosen", "est", "se", "pval", "ci_lb", "ci_ub", "alpha")
-        return {name: plain(getattr(self, name)) for name in names} | {
-            "pet": self.pet.to_dict(),
-            "peese": self.peese.to_dict(),
-        }
 
     def __str__(self) -> str:
         """Both estimates and the one chosen."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -10,7 +10,8 @@ from scipy import special
 
 from dualtrace.errors import InputError
 from dualtrace.pooling.contract import require_choice
-from dualtrace.pooling.text import number, p_value, plain
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import number, p_value
 from dualtrace.pooling.univariate import fit, problem
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ FailSafeKind = Literal["Rosenthal", "Fisher", "Orwin", "Rosenberg", "General"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailSafe:
+class FailSafe(Result):
     """Number of studies without an effect.
 
     Attributes
@@ -53,9 +54,10 @@ class FailSafe:
     meanes: float
     k: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """Rosenthal's or Orwin's paper; the other kinds are described by both."""
+        return ("orwin1983",) if self.kind == "Orwin" else ("rosenthal1979",)
 
     def __str__(self) -> str:
         """One line."""

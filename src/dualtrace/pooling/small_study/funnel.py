@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
 
 from dualtrace.errors import InputError
 from dualtrace.pooling.contract import freeze
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.small_study.asymmetry import regression_test
-from dualtrace.pooling.text import plain
 from dualtrace.pooling.univariate import fit, problem
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Funnel:
+class Funnel(Result):
     """What a contour-enhanced funnel plot shows; drawing it is done elsewhere.
 
     Attributes
@@ -45,6 +45,8 @@ class Funnel:
         Effect the contours surround.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("peters2008",)
+
     yi: Array
     sei: Array
     slab: tuple[str, ...]
@@ -61,10 +63,6 @@ class Funnel:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def __str__(self) -> str:
         """How many points lie in each region."""

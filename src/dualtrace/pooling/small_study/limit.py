@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
 
 from dualtrace.errors import FitError
 from dualtrace.pooling.contract import freeze, require_level
-from dualtrace.pooling.text import interval, number, p_value, plain
+from dualtrace.pooling.result import Result
+from dualtrace.pooling.text import interval, number, p_value
 from dualtrace.pooling.univariate import fit, problem
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class LimitMetaAnalysis:
+class LimitMetaAnalysis(Result):
     """Adjusted effect and the small-study effect it is adjusted for.
 
     Attributes
@@ -41,6 +42,8 @@ class LimitMetaAnalysis:
     k, level
         Rows; confidence level.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("rucker2011",)
 
     est: float
     se: float
@@ -65,10 +68,6 @@ class LimitMetaAnalysis:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def __str__(self) -> str:
         """Adjusted effect, small-study effect, split of heterogeneity."""

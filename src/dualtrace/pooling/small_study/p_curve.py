@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
 
 from dualtrace.errors import FitError
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.small_study.significance import poisson_binomial
 from dualtrace.pooling.text import number, p_value, plain
 from dualtrace.pooling.univariate import problem
@@ -29,7 +30,7 @@ POWER_RANGE = (0.0500001, 0.9999999)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PCurve:
+class PCurve(Result):
     """Tests on the distribution of significant p values.
 
     Attributes
@@ -45,6 +46,8 @@ class PCurve:
     power, power_ci_lb, power_ci_ub
         Mean power of the significant studies, corrected for their selection, with a 90 % interval.
     """
+
+    SOURCES: ClassVar[tuple[str, ...]] = ("simonsohn2014",)
 
     k: int
     k_sig: int

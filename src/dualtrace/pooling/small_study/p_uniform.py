@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy import special
 
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling.contract import require_choice, require_level
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.small_study.profile import Maximum, profile_at, profile_interval
 from dualtrace.pooling.small_study.selection_fit import Bounds, bind, covariance, plain_fit, search
 from dualtrace.pooling.small_study.uniform_sum import irwin_hall, irwin_hall_quantile
 from dualtrace.pooling.small_study.weighting import Conditional
-from dualtrace.pooling.text import interval, number, p_value, plain
+from dualtrace.pooling.text import interval, number, p_value
 from dualtrace.pooling.univariate import problem
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Side = Literal["right", "left"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PUniform:
+class PUniform(Result):
     """Estimate from the significant results alone.
 
     Attributes
@@ -48,6 +49,8 @@ class PUniform:
         As given.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("vanassen2015",)
+
     est: float
     ci_lb: float
     ci_ub: float
@@ -59,10 +62,6 @@ class PUniform:
     method: UniformMethod
     side: Side
     level: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def __str__(self) -> str:
         """Two lines."""
@@ -191,7 +190,7 @@ def _solve(total: Callable[[float], float], target: float, y: Array, v: Array) -
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PUniformStar:
+class PUniformStar(Result):
     """Estimates from all results, each conditional on being significant or not.
 
     Attributes
@@ -209,6 +208,8 @@ class PUniformStar:
         As given.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("vanaert2018",)
+
     est: float
     se: float
     ci_lb: float
@@ -223,10 +224,6 @@ class PUniformStar:
     k_sig: int
     side: Side
     level: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def __str__(self) -> str:
         """Two lines."""
@@ -263,7 +260,7 @@ def p_uniform_star(
     Raises
     ------
     FitError
-        If there are fewer than two rows, or the likelihood has no maximum.
+        If there are fewer than two rows, none is significant on the side, or the likelihood has no maximum.
 
     Source: van Aert & van Assen 2018, doi:10.31222/osf.io/zqjr9.
     """
@@ -273,6 +270,11 @@ def p_uniform_star(
     if k < 2:
         raise FitError(f"p-uniform* needs at least 2 rows; given {k}.")
     sign, critical = _direction(side, alpha)
+    if not np.any(sign * given.y >= critical * np.sqrt(given.v)):
+        raise FitError(
+            f"p-uniform* needs at least one result that is significant on the {side}; of {k} results none is. "
+            "Results on one side of the threshold alone leave the mean and the variance undetermined."
+        )
     sig, top, found, equal_ll = _star(sign * given.y[None], given.v[None], critical)
     theta, ll = found.theta[0], float(found.point.value[0])
     cov = covariance(-found.point.hessian[0], np.array([True, theta[1] > 0.0]))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_choice, require_level
+from dualtrace.pooling.result import COEFFICIENTS, Result
 from dualtrace.pooling.small_study.smooth import SmoothKind, features_of, log_weight
-from dualtrace.pooling.text import coefficient_table, interval, number, p_value, plain
+from dualtrace.pooling.text import coefficient_table, interval, number, p_value
 
 if TYPE_CHECKING:
     from dualtrace.pooling.likelihood import Array
@@ -37,7 +38,7 @@ KIND_NAMES: dict[SelectionKind, str] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Selection:
+class Selection(Result):
     """A fitted selection model.
 
     Undefined numbers are NaN: errors of parameters that were fixed or stand at a bound, likelihood-ratio tests of
@@ -73,6 +74,10 @@ class Selection:
     notes
         Sentences on anything a reader must know.
     """
+
+    INDEX: ClassVar[str] = "names"
+    COLUMNS: ClassVar[tuple[str, ...]] = COEFFICIENTS
+    LEFT_OUT: ClassVar[frozenset[str]] = frozenset({"vb"})
 
     names: tuple[str, ...]
     beta: Array
@@ -126,9 +131,10 @@ class Selection:
             return chosen
         return smooth_weight(self.kind, self.delta, np.asarray(p, dtype=float), self.steps)
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields but ``vb`` under their names, for JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "vb"}
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """Publication of this selection function."""
+        return ({"stepfun": "vevea1995", "beta": "citkowicz2017"}.get(self.kind, "preston2004"),)
 
     def __str__(self) -> str:
         """As a paper's table: coefficients, heterogeneity, selection parameters and their tests."""

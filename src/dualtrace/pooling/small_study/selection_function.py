@@ -76,7 +76,8 @@ def step_model(z: Array, steps: Sequence[float], *, delta: Sequence[float | None
         if counts[j] == 0:
             given = ", ".join(f"{label}: {count}" for label, count in zip(labels, counts, strict=True))
             raise FitError(
-                f"Every interval of the p value needs at least one row; given {given}. Choose other steps."
+                "Every interval of the p value needs at least one result, or how often its results are reported "
+                f"cannot be estimated; given {given}. Choose other steps."
             )
     inner = -special.ndtri(np.array(cuts[:-1]) / (2.0 if two_sided else 1.0))  # descending
     order = np.arange(c)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy import special
 
 from dualtrace.errors import InputError
 from dualtrace.pooling.contract import freeze, require_choice
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.small_study.selection_contract import Alternative
-from dualtrace.pooling.text import number, p_value, plain
+from dualtrace.pooling.text import number, p_value
 from dualtrace.pooling.univariate import problem
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ ExcessTest = Literal["exact", "chi2", "binom"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Excess:
+class Excess(Result):
     """Observed and expected numbers of significant results.
 
     Attributes
@@ -46,6 +47,8 @@ class Excess:
         As given.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("ioannidis2007",)
+
     k: int
     O: int  # noqa: E741 - the literature's name
     E: float
@@ -66,10 +69,6 @@ class Excess:
 
     def __post_init__(self) -> None:
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def __str__(self) -> str:
         """One or two lines."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from dualtrace.errors import FitError
 from dualtrace.pooling.contract import freeze, require_choice
 from dualtrace.pooling.likelihood import data, wls
+from dualtrace.pooling.result import Result
 from dualtrace.pooling.small_study.asymmetry import regression_test
 from dualtrace.pooling.tau2 import estimate
-from dualtrace.pooling.text import number, p_value, plain
+from dualtrace.pooling.text import number, p_value
 from dualtrace.pooling.univariate import fit, problem
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ MOST_ROUNDS = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class TrimAndFill:
+class TrimAndFill(Result):
     """The rows with imputed ones, pooled.
 
     Attributes
@@ -48,6 +49,8 @@ class TrimAndFill:
         The model of all rows.
     """
 
+    SOURCES: ClassVar[tuple[str, ...]] = ("duval2000",)
+
     k0: int
     se_k0: float
     p_k0: float
@@ -62,11 +65,6 @@ class TrimAndFill:
         if self.k0 < 0 or int(self.fill.sum()) != self.k0:
             raise ValueError("as many rows must be imputed as are missing")
         freeze(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        names = ("k0", "se_k0", "p_k0", "side", "estimator", "yi", "vi", "fill")
-        return {name: plain(getattr(self, name)) for name in names} | {"fit": self.fit.to_dict()}
 
     def __str__(self) -> str:
         """How many rows were imputed, then the fit."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 import numpy as np
 from scipy import special
 
 from dualtrace.pooling.contract import freeze, require_level
-from dualtrace.pooling.text import coefficient_frame, coefficient_table, interval, number, p_value, plain
+from dualtrace.pooling.result import COEFFICIENTS, Result
+from dualtrace.pooling.text import coefficient_table, interval, number, p_value
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from dualtrace.pooling.likelihood import Array
 
 CommonMethod = Literal["MH", "PETO"]
@@ -33,7 +32,7 @@ RATIOS = {"OR": "odds ratio", "RR": "risk ratio", "IRR": "rate ratio", "IRLN": "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommonEffect:
+class CommonEffect(Result):
     """A common effect of many tables by the method of Mantel and Haenszel or of Peto.
 
     Undefined numbers are NaN: tests that do not exist for the measure.
@@ -87,9 +86,10 @@ class CommonEffect:
         ):
             raise ValueError("a common effect must lie in its interval, with a positive standard error")
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields under their names, for JSON; None where undefined."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """Publication of the method."""
+        return ("yusuf1985",) if self.method == "PETO" else ("mantel1959",)
 
     def __str__(self) -> str:
         """As a paper's table: estimate, its ratio, tests."""
@@ -114,7 +114,7 @@ class CommonEffect:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class MixedPooled:
+class MixedPooled(Result):
     """A generalised linear mixed model of counts, or its equal-effects special case.
 
     Undefined numbers are NaN: sigma2 and rho but in the models that have them, QE_Wld where a row's own estimate
@@ -140,6 +140,10 @@ class MixedPooled:
     k, p, nodes, level, slab, notes
         Rows used, coefficients, quadrature nodes per dimension, confidence level, labels, sentences.
     """
+
+    INDEX: ClassVar[str] = "names"
+    COLUMNS: ClassVar[tuple[str, ...]] = COEFFICIENTS
+    LEFT_OUT: ClassVar[frozenset[str]] = frozenset({"vb"})
 
     measure: str
     model: str
@@ -187,13 +191,10 @@ class MixedPooled:
     def _columns(self) -> tuple[Array, ...]:
         return self.beta, self.se, self.zval, self.pval, self.ci_lb, self.ci_ub
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields but ``vb`` under their names, for JSON; None where undefined."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "vb"}
-
-    def to_frame(self) -> DataFrame:
-        """Coefficients as a table, one row each."""
-        return coefficient_frame(self.names, self._columns())
+    @property
+    def citations(self) -> tuple[str, ...]:
+        """Publication of the model."""
+        return ("kuss2015",) if self.model == "BB" else ("stijnen2010",)
 
     def __str__(self) -> str:
         """As a paper's table: coefficients, variances, tests."""

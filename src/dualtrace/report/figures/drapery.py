@@ -1,6 +1,6 @@
 """Drapery plot: the p value of every effect one might hypothesise, one curve per trial, pooled and predicted.
 
-Rücker G, Schwarzer G. Res Synth Methods 2021;12:8-19. doi:10.1002/jrsm.1410
+Rücker G, Schwarzer G. Res Synth Methods 2021;12. doi:10.1002/jrsm.1410
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class DraperySpec:
 
     Attributes
     ----------
-    title, axis_label, footnote
+    title, axis_label, sides, footnote
         Words.
     effect
         Hypothesised effects, rising.
@@ -53,6 +53,7 @@ class DraperySpec:
     low: float
     high: float
     axis_label: str = "hypothesised effect (standardised mean difference)"
+    sides: tuple[str, str] = ("favours placebo", "favours D-cycloserine")
     footnote: str = ""
 
     def __post_init__(self) -> None:
@@ -91,7 +92,7 @@ def drapery(spec: DraperySpec, *, width: Width = "wide") -> Figure:
         frame,
         labels=(spec.axis_label, "two-sided p value"),
         look=look,
-        sides=("favours placebo", "favours D-cycloserine"),
+        sides=spec.sides,
     )
     level = frame.up.x(_LEVEL)
     canvas.line([(frame.box.left, level), (frame.box.right, level)], color=FAINT, width=0.9, dashes=(3, 2.2), z=1.6)

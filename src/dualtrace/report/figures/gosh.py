@@ -36,7 +36,7 @@ class GoshSpec:
 
     Attributes
     ----------
-    title, axis_label, footnote
+    title, axis_label, sides, footnote
         Words.
     effects, i2
         Pooled effect and I² (percent) of each subset.
@@ -52,6 +52,7 @@ class GoshSpec:
     marked: NDArray[np.bool_] | None = None
     marked_label: str = ""
     axis_label: str = "pooled effect (standardised mean difference)"
+    sides: tuple[str, str] = ("favours placebo", "favours D-cycloserine")
     footnote: str = ""
 
     def __post_init__(self) -> None:
@@ -99,7 +100,7 @@ def gosh(spec: GoshSpec, *, width: Width = "wide") -> Figure:
         frame,
         labels=(spec.axis_label, "I² (%)"),
         look=look,
-        sides=("favours placebo", "favours D-cycloserine"),
+        sides=spec.sides,
     )
     _cloud(canvas, frame, spec)
     _beside(canvas, frame, spec)

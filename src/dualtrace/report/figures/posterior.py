@@ -99,6 +99,7 @@ def posterior_spec(
     others: Sequence[tuple[str, Posterior]] = (),
     name: str = "posterior",
     axis_label: str = "mean effect (standardised mean difference)",
+    sides: tuple[str, str] = ("favours placebo", "favours D-cycloserine"),
     footnote: str = "",
 ) -> PosteriorSpec:
     """Return the panels of a posterior by quadrature: the mean effect, and τ.
@@ -107,7 +108,7 @@ def posterior_spec(
     ----------
     fit
         From ``bayesian.fit``; drawn filled.
-    title, name, axis_label, footnote
+    title, name, axis_label, sides, footnote
         Words; ``name`` is that of the filled curves.
     others
         Named posteriors to compare, drawn as lines.
@@ -127,7 +128,7 @@ def posterior_spec(
                 fit.mu_summary,
                 prior=() if flat else tuple(fit.mean_prior.density(means).tolist()),
                 others=[(name, other.mu) for name, other in others],
-                sides=("favours placebo", "favours D-cycloserine"),
+                sides=sides,
             ),
             _density(
                 "τ, standard deviation between trials",
