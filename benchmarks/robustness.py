@@ -1,6 +1,6 @@
 """Univariate fits, permutation, GOSH and influence against metafor and PyMARE: ratios of CPU time, as a table.
 
-    python benchmarks/robustness.py [--runs 7] [--pymare PYTHON]
+    python benchmarks/robustness.py [--runs 7] [--pymare PYTHON] [--peers PYTHON]
 
 metafor is timed by Rscript when that is on the path; PyMARE by the interpreter named, or by this one. A peer that is
 not there is left out with a sentence. All times are warm: the first call of each is not counted.
@@ -92,6 +92,39 @@ print(json.dumps(out))
 """
 
 
+PEERS_CODE = """
+import json, time, warnings, sys
+warnings.simplefilter("ignore")
+import numpy as np
+rng = np.random.default_rng(1)
+v = rng.uniform(.02, .2, (1000, 20)); y = rng.normal(.3, np.sqrt(v + .16))
+def cpu(f, n):
+    f(); times = []
+    for _ in range(n):
+        t = time.process_time(); f(); times.append(time.process_time() - t)
+    return sorted(times)[n // 2]
+n, out = int(sys.argv[1]), {}
+try:
+    from statsmodels.stats.meta_analysis import combine_effects
+    pooled = lambda: combine_effects(y[0], v[0], method_re="iterated").summary_frame()
+    out["statsmodels, Paule-Mandel"] = cpu(pooled, n)
+except ImportError: pass
+try:
+    import meta_analyze
+    one = dict(effect=y[0].tolist(), variance=v[0].tolist(), study=[str(i) for i in range(20)], model="random")
+    out["PyMetaAnalysis, REML"] = cpu(lambda: meta_analyze.meta_analysis(**one, tau2_method="REML"), n)
+except ImportError: pass
+try:
+    import pimeta
+    out["pimeta, REML"] = cpu(lambda: pimeta.rma(y[0], v[0], method="REML"), n)
+    fitted = pimeta.rma(y[0], v[0], method="REML")
+    out["pimeta, 1,000 permutations"] = cpu(lambda: pimeta.permutest(fitted, iter=1000, seed=1), 1)
+    out["pimeta, influence, k = 20"] = cpu(lambda: pimeta.influence(y[0], v[0]), n)
+except ImportError: pass
+print(json.dumps(out))
+"""
+
+
 def cpu(work: Callable[[], object], runs: int, repeat: int = 1) -> float:
     """Median CPU seconds of one call after a first that is not counted."""
     work()
@@ -150,6 +183,50 @@ def pymare(python: str, runs: int) -> dict[str, float]:
     return _parsed(done, "PyMARE")
 
 
+def others(python: str, runs: int) -> dict[str, float]:
+    """CPU seconds of the Python packages that the interpreter has, by task."""
+    done = subprocess.run([python, "-c", PEERS_CODE, str(runs)], capture_output=True, text=True, check=False)
+    return _parsed(done, "Other Python packages")
+
+
+def beside_others(python: str, runs: int, mine: dict[str, float]) -> None:
+    """Print the table of Python packages, each against our fit of the same kind."""
+    found = others(python, runs)
+    rng = np.random.default_rng(1)
+    v = rng.uniform(0.02, 0.2, (SETS, K))
+    y = rng.normal(0.3, np.sqrt(v + 0.16))
+    own = {
+        "Paule-Mandel": cpu(lambda: fit(y[0], v[0], method="PM"), runs, 100),
+        "REML": mine["single"],
+        "permutations": mine["permutation"],
+        "influence": cpu(lambda: influence(y[0], v[0]), runs, 5),
+    }
+    print("\n| package and task | CPU ms | ours | ratio |\n|---|---|---|---|")
+    for task, seconds in found.items():
+        same = next(time for name, time in own.items() if name in task)
+        print(f"| {task} | {1e3 * seconds:.3g} | {1e3 * same:.3g} | {seconds / same:.1f}× |")
+
+
+def compiled_once(runs: int) -> None:
+    """Print compile time and warm time of the fit that JAX compiles."""
+    from typing import Any
+
+    import jax
+
+    from dualtrace.pooling import compiled
+
+    rng = np.random.default_rng(1)
+    v = rng.uniform(0.02, 0.2, (SETS, K))
+    y = rng.normal(0.3, np.sqrt(v + 0.16))
+    many = jax.jit(jax.vmap(compiled.fit))
+    wait: Any = jax.block_until_ready
+    start = time.process_time()
+    wait(many(y, v))
+    first = time.process_time() - start
+    warm = cpu(lambda: wait(many(y, v)), runs)
+    print(f"\n1,000 REML fits in JAX: {1e3 * warm:.3g} ms once compiled; compiling and the first run {first:.2g} s.")
+
+
 def _parsed(done: subprocess.CompletedProcess[str], name: str) -> dict[str, float]:
     if done.returncode:
         print(f"{name} could not be run, so it is left out.\n")
@@ -181,6 +258,9 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument(
+        "--peers", default=sys.executable, help="interpreter with statsmodels, pimeta, PyMetaAnalysis"
+    )
     parser.add_argument("--pymare", default=sys.executable, help="interpreter that has PyMARE")
     options = parser.parse_args()
     peers = {"metafor": metafor(), "PyMARE": pymare(options.pymare, options.runs)}
@@ -196,6 +276,8 @@ def main() -> None:
             cells += [f"{1e3 * seconds:.4g}", f"{seconds / mine[task]:.1f}×"] if known else ["", ""]
         print(f"| {title} | {1e3 * mine[task]:.3g} | {' | '.join(cells)} | {GOALS.get(task, '')} |")
     print("\nmetafor's REML GOSH is 200 of its fits times 8,191/200; no compile time is involved on our side.")
+    beside_others(options.peers, options.runs, mine)
+    compiled_once(options.runs)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ shape (n,), and all data sets share one design. A data set with fewer rows marks
 so leaving rows out, subsets and sets of different size run in one call. The design enters through an
 orthonormal basis of its columns: the likelihood depends on the column space only, and badly scaled moderators
 (a calendar year, say) then cost no digits. No k x k matrix is formed; every function is O(k p²) per data set.
+
+Each function follows the arrays it is given: NumPy's are worked on by NumPy, JAX's (and its tracers) by JAX, so
+that the same equations can be compiled, mapped and differentiated (see ``compiled``).
 """
 
 from __future__ import annotations
@@ -69,7 +72,8 @@ class Wls(NamedTuple):
     @property
     def rss(self) -> Array:
         """Weighted residual sum of squares y'Py, (n,): the generalised Q statistic."""
-        total: Array = np.einsum("nk,nk->n", self.weight * self.resid, self.resid)
+        xp = self.weight.__array_namespace__()
+        total: Array = xp.einsum("nk,nk->n", self.weight * self.resid, self.resid)
         return total
 
 
@@ -100,10 +104,10 @@ def gram(weight: Array, sets: Data) -> Array:
 
 def inverse(matrix: Array) -> tuple[Array, Array]:
     """Inverse and log-determinant of positive definite matrices (n, p, p)."""
+    xp = matrix.__array_namespace__()
     if matrix.shape[-1] == 1:
-        return 1.0 / matrix, np.log(matrix[:, 0, 0])
-    inverted = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
-    return inverted, np.asarray(np.linalg.slogdet(matrix)[1], dtype=np.float64)
+        return 1.0 / matrix, xp.log(matrix[:, 0, 0])
+    return xp.linalg.inv(matrix), xp.linalg.slogdet(matrix)[1]
 
 
 def wls(sets: Data, tau2: Array) -> Wls:
@@ -136,8 +140,9 @@ def loglik(sets: Data, tau2: Array, *, restricted: bool, fit: Wls | None = None)
     Sources: Harville 1977, doi:10.1080/01621459.1977.10480998; Viechtbauer 2005,
     doi:10.3102/10769986030003261.
     """
+    xp = sets.y.__array_namespace__()
     fit = wls(sets, tau2) if fit is None else fit
-    scale = np.einsum("nk,nk->n", sets.use, np.log(sets.v + tau2[:, None]))
+    scale = xp.einsum("nk,nk->n", sets.use, xp.log(sets.v + tau2[:, None]))
     if not restricted:
         total: Array = sets.k * LOG_2PI + scale + fit.rss
         return -0.5 * total
@@ -151,6 +156,7 @@ def traces(sets: Data, fit: Wls) -> tuple[Array, Array]:
 
     tr P  = Σw - tr(C S₂),   tr PP = Σw² - 2 tr(C S₃) + tr(C S₂ C S₂),   C = (X'WX)⁻¹,  S_m = X'Wᵐ X.
     """
+    xp = sets.y.__array_namespace__()
     w2 = fit.weight * fit.weight
     if sets.p == 1:
         c = fit.cov[:, 0, 0]
@@ -159,8 +165,8 @@ def traces(sets: Data, fit: Wls) -> tuple[Array, Array]:
         return fit.weight.sum(-1) - lost, second
     cov_s2 = fit.cov @ gram(w2, sets)
     cov_s3 = fit.cov @ gram(w2 * fit.weight, sets)
-    trace = fit.weight.sum(-1) - np.einsum("nii->n", cov_s2)
-    trace2 = w2.sum(-1) - 2.0 * np.einsum("nii->n", cov_s3) + np.einsum("nij,nji->n", cov_s2, cov_s2)
+    trace = fit.weight.sum(-1) - xp.einsum("nii->n", cov_s2)
+    trace2 = w2.sum(-1) - 2.0 * xp.einsum("nii->n", cov_s3) + xp.einsum("nij,nji->n", cov_s2, cov_s2)
     return trace, trace2
 
 
@@ -170,10 +176,11 @@ def quadratics(sets: Data, fit: Wls) -> tuple[Array, Array]:
     With residuals r: y'PPy = Σ w² r²,   y'PPPy = Σ w³ r² - u'Cu,   u = X'W² r.
     The derivatives of Q(τ²) = y'Py are Q' = -y'PPy and Q'' = 2 y'PPPy.
     """
+    xp = sets.y.__array_namespace__()
     wr = fit.weight * fit.resid
     u = (fit.weight * wr) @ sets.basis
-    second = np.einsum("nk,nk->n", wr, wr)
-    third = np.einsum("nk,nk->n", fit.weight * wr, wr) - np.einsum("ni,nij,nj->n", u, fit.cov, u)
+    second = xp.einsum("nk,nk->n", wr, wr)
+    third = xp.einsum("nk,nk->n", fit.weight * wr, wr) - xp.einsum("ni,nij,nj->n", u, fit.cov, u)
     return second, third
 
 
@@ -185,9 +192,10 @@ def slope(sets: Data, tau2: Array, *, restricted: bool) -> Slope:
 
     ``value`` omits terms that do not depend on τ².
     """
+    xp = sets.y.__array_namespace__()
     fit = wls(sets, tau2)
     second, third = quadratics(sets, fit)
-    scale = np.einsum("nk,nk->n", sets.use, np.log(sets.v + tau2[:, None]))
+    scale = xp.einsum("nk,nk->n", sets.use, xp.log(sets.v + tau2[:, None]))
     if restricted:
         trace, trace2 = traces(sets, fit)
         return Slope(-0.5 * (scale + fit.log_det + fit.rss), 0.5 * (second - trace), 0.5 * trace2 - third)
