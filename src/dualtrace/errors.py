@@ -85,3 +85,8 @@ class EvidenceError(InputError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
         super().__init__("\n".join(str(problem) for problem in problems))
+
+
+def row_name(label: str) -> str:
+    """A row as messages name it; a label that says "line" or "row" itself stays as it is."""
+    return label if label.startswith(("line ", "row ")) else f"row {label}"

@@ -160,7 +160,7 @@ def test_bad_input_is_one_sentence(bcg: str, arguments: tuple[str, ...], message
 def test_impossible_counts_and_columns_in_the_way_are_named(tmp_path: Path) -> None:
     counts = {"ai": [12], "n1i": [9], "ci": [2], "n2i": [9]}
     path = write_csv(tmp_path / "t.csv", counts)
-    assert "ai must be no larger than n1i; given 12 in row 1" in refused("effects", "--csv", path, "--measure", "OR")
+    assert "ai must be no larger than n1i; given 12 in line 2" in refused("effects", "--csv", path, "--measure", "OR")
     path = write_csv(tmp_path / "u.csv", counts | {"yi": [1]})
     assert "has a column yi already" in refused("effects", "--csv", path, "--measure", "OR")
 

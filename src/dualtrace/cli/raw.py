@@ -118,7 +118,9 @@ def estimates(frame: DataFrame, asked: Asked, path: Path) -> Estimates:
     """
     columns = raw_columns(frame, asked, path)
     add = 0.5 if asked.add is None else asked.add
-    return effect_sizes(asked.measure or "", columns, add=add, to=asked.to or "only0", vtype=asked.vtype)
+    lines = [f"line {line}" for line in frame.index]
+    to = asked.to or "only0"
+    return effect_sizes(asked.measure or "", columns, add=add, to=to, vtype=asked.vtype, slab=lines)
 
 
 def _named(text: str | None, needed: tuple[str, ...], measure: str) -> dict[str, str]:

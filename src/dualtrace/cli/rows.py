@@ -22,7 +22,7 @@ from dualtrace.cli.raw import estimates, open_table
 from dualtrace.effects.effect import Effect, Metric
 from dualtrace.effects.select import OUTCOMES, between_arms, every_comparison
 from dualtrace.effects.table import moderator_row
-from dualtrace.errors import FitError, InputError
+from dualtrace.errors import FitError, InputError, row_name
 from dualtrace.evidence.scope import scope
 from dualtrace.pooling.formula import design
 
@@ -150,7 +150,9 @@ class Rows:
             try:
                 float(value)
             except (TypeError, ValueError):
-                raise InputError(f"{option} {name}: a number is needed; given {value!r} in row {label}.") from None
+                raise InputError(
+                    f"{option} {name}: a number is needed; given {value!r} in {row_name(label)}."
+                ) from None
         return np.array(values, dtype=float)
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, get_args
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dualtrace.effects import changes, means, single, tables
 from dualtrace.effects.binary import TwoByTwo
 from dualtrace.effects.continuity import Continuity, corrected, corrected_events
-from dualtrace.errors import InputError
+from dualtrace.errors import InputError, row_name
 
 Floats = NDArray[np.float64]
 Pair = tuple[Floats, Floats]
@@ -73,7 +73,13 @@ WITHIN = (("ai", "n1i"), ("ci", "n2i"), ("xi", "ni"))
 
 
 def effect_sizes(
-    measure: str, columns: Columns, *, add: float = 0.5, to: Continuity = "only0", vtype: str | None = None
+    measure: str,
+    columns: Columns,
+    *,
+    add: float = 0.5,
+    to: Continuity = "only0",
+    vtype: str | None = None,
+    slab: Sequence[Any] | None = None,
 ) -> Estimates:
     """Estimates and sampling variances of one measure for every row.
 
@@ -93,6 +99,8 @@ def effect_sizes(
         amount enters its variance only.
     vtype
         Kind of variance, where a measure has several.
+    slab
+        Labels of the rows, for messages; absent: 1, 2, ...
 
     Raises
     ------
@@ -118,13 +126,13 @@ def effect_sizes(
         )
     if not 0 <= add < np.inf:
         raise InputError(f"add, the amount added to empty cells, must be 0 or more; given {add:g}.")
-    values = _columns(known, columns)
+    values = _columns(known, columns, slab)
     estimate, variance = known.compute(values, Options(add, to, kind))
     defined = np.isfinite(estimate) & np.isfinite(variance)
     return Estimates(np.where(defined, estimate, np.nan), np.where(defined, variance, np.nan))
 
 
-def _columns(measure: Measure, given: Columns) -> list[Floats]:
+def _columns(measure: Measure, given: Columns, slab: Sequence[Any] | None) -> list[Floats]:
     """Columns in the order the measure needs, broadcast to one shape and checked."""
     if not set(measure.columns) <= set(given):
         raise InputError(
@@ -138,23 +146,24 @@ def _columns(measure: Measure, given: Columns) -> list[Floats]:
     values = dict(zip(measure.columns, (np.atleast_1d(a) for a in arrays), strict=True))
     for name, value in values.items():
         if name in COUNTS:
-            _require(name, value, value >= 0, "be 0 or more")
+            _require(name, value, value >= 0, "be 0 or more", slab)
         elif name in POSITIVE:
-            _require(name, value, value > 0, "be positive")
+            _require(name, value, value > 0, "be positive", slab)
         elif name == "ri":
-            _require(name, value, np.abs(value) <= 1, "lie between -1 and 1")
+            _require(name, value, np.abs(value) <= 1, "lie between -1 and 1", slab)
     for part, whole in WITHIN:
         if part in values and whole in values:
-            _require(part, values[part], values[part] <= values[whole], f"be no larger than {whole}")
+            _require(part, values[part], values[part] <= values[whole], f"be no larger than {whole}", slab)
     return list(values.values())
 
 
-def _require(name: str, values: Floats, holds: NDArray[np.bool_], what: str) -> None:
+def _require(name: str, values: Floats, holds: NDArray[np.bool_], what: str, slab: Sequence[Any] | None) -> None:
     """Refuse the first value for which a condition fails; NaN passes as missing, infinity does not."""
     bad = ~(holds & np.isfinite(values)) & ~np.isnan(values)
     if bad.any():
         at = np.argwhere(bad)[0]
-        raise InputError(f"{name} must {what}; given {values[tuple(at)]:g} in row {at[-1] + 1}.")
+        label = str(at[-1] + 1) if slab is None else str(slab[at[-1]])
+        raise InputError(f"{name} must {what}; given {values[tuple(at)]:g} in {row_name(label)}.")
 
 
 def _table(measure: Callable[[TwoByTwo], Pair]) -> Callable[[list[Floats], Options], Pair]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dualtrace.errors import FitError
+from dualtrace.errors import FitError, row_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +38,6 @@ def labels(slab: Sequence[Any] | None, k: int) -> tuple[str, ...]:
     return tuple(str(label) for label in slab)
 
 
-def row(label: str) -> str:
-    """A row as messages name it; a label that says "line" or "row" itself stays as it is."""
-    return label if label.startswith(("line ", "row ")) else f"row {label}"
-
-
 def column(name: str, values: Any, slab: Sequence[Any] | None) -> Array:  # noqa: ANN401
     """One number per row as a float array; absent values become NaN.
 
@@ -67,7 +62,7 @@ def _number(name: str, value: Any, i: int, slab: Sequence[Any] | None) -> float:
         if type(value).__name__ == "NAType":  # pandas' missing value refuses float()
             return float("nan")
         label = str(slab[i]) if slab is not None and i < len(slab) else str(i + 1)
-        raise FitError(f"{name} must be a number; given {value!r} in {row(label)}.") from None
+        raise FitError(f"{name} must be a number; given {value!r} in {row_name(label)}.") from None
 
 
 def require_same_length(columns: dict[str, Array]) -> int:
@@ -100,7 +95,7 @@ def require_effects(y: Array, slab: tuple[str, ...], *, name: str = "yi") -> Non
     if bad.any():
         i = int(np.argmax(bad))
         raise FitError(
-            f"{name} must be a finite number; given {y[i]:g} in {row(slab[i])}. Leave the row out or correct it."
+            f"{name} must be a finite number; given {y[i]:g} in {row_name(slab[i])}. Leave the row out or correct it."
         )
 
 
@@ -117,13 +112,13 @@ def require_variances(v: Array, slab: tuple[str, ...]) -> None:
         i = int(np.argmax(bad))
         raise FitError(
             f"vi, a sampling variance (squared standard error), must be positive and finite; given {v[i]:g} "
-            f"in {row(slab[i])}. Leave the row out or correct it."
+            f"in {row_name(slab[i])}. Leave the row out or correct it."
         )
     if v.max() > WIDEST * v.min():
         least, most = int(np.argmin(v)), int(np.argmax(v))
         raise FitError(
-            f"Sampling variances must be in one unit; they range from {v[least]:g} in {row(slab[least])} to "
-            f"{v[most]:g} in {row(slab[most])}, too far apart to weigh against each other."
+            f"Sampling variances must be in one unit; they range from {v[least]:g} in {row_name(slab[least])} to "
+            f"{v[most]:g} in {row_name(slab[most])}, too far apart to weigh against each other."
         )
 
 
@@ -139,7 +134,7 @@ def require_weights(weights: Array, slab: tuple[str, ...]) -> None:
     if bad.any():
         i = int(np.argmax(bad))
         raise FitError(
-            f"weights must be positive and finite; given {weights[i]:g} in {row(slab[i])}. "
+            f"weights must be positive and finite; given {weights[i]:g} in {row_name(slab[i])}. "
             "Leave the row out or correct it."
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from scipy import special
 
-from dualtrace.errors import FitError
+from dualtrace.errors import FitError, row_name
 from dualtrace.pooling import check
 from dualtrace.pooling.inference import wald
 from dualtrace.pooling.result import Result
@@ -173,7 +173,7 @@ def code(groups: Sequence[Any], slab: tuple[str, ...]) -> tuple[Ints, tuple[str,
         raise FitError(f"groups must name a group for every row; given {len(groups)} for {len(slab)} rows.")
     for group, label in zip(groups, slab, strict=True):
         if group is None or group != group or str(group) in {"", "<NA>"}:
-            raise FitError(f"Every row needs a group; row {label} has none. Name it or leave the row out.")
+            raise FitError(f"Every row needs a group; {row_name(str(label))} has none. Name it or leave the row out.")
     names = [str(group) for group in groups]
     labels = tuple(dict.fromkeys(names))
     if len(labels) < 2:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from dualtrace.errors import FitError
+from dualtrace.errors import FitError, row_name
 from dualtrace.pooling import check
 from dualtrace.pooling.coarse import Coarse, Peak, coarse, peak
 from dualtrace.pooling.contract import require_level
@@ -199,18 +199,18 @@ def _require_row(y: float, lo: float, hi: float, label: str) -> None:
         check.require_effects(np.array([y]), (label,))
         if not (np.isnan(lo) and np.isnan(hi)):
             raise FitError(
-                f"A row has an effect or an interval, not both; {check.row(label)} has "
+                f"A row has an effect or an interval, not both; {row_name(label)} has "
                 f"yi = {y:g}, lo = {lo:g}, hi = {hi:g}."
             )
         return
     if np.isnan(lo) or np.isnan(hi):
         raise FitError(
             f"A row needs yi, or both lo and hi (-inf or inf for an open end); "
-            f"{check.row(label)} has lo = {lo:g}, hi = {hi:g}."
+            f"{row_name(label)} has lo = {lo:g}, hi = {hi:g}."
         )
     if lo >= hi:
         raise FitError(
-            f"lo must be below hi; {check.row(label)} has lo = {lo:g}, hi = {hi:g}. An exact effect goes into yi."
+            f"lo must be below hi; {row_name(label)} has lo = {lo:g}, hi = {hi:g}. An exact effect goes into yi."
         )
     if np.isinf(lo) and np.isinf(hi):
         raise FitError(f"Row {label} reaches from -inf to inf, which says nothing; leave it out.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dualtrace.errors import FitError, InputError
+from dualtrace.errors import FitError, InputError, row_name
 from dualtrace.pooling.bayesian.model import Layout, Priors, load, program
 from dualtrace.pooling.bayesian.priors import MeanPrior, half_normal
 from dualtrace.pooling.bayesian.sampled import Sampled, SampledSensitivity, summary_of
@@ -223,7 +223,9 @@ def _code(name: str, given: Sequence[Any] | None, rows: Rows) -> tuple[Ints | No
         raise FitError(f"{name} must name one for every row; given {len(given)} for {len(rows.slab)} rows.")
     for label, member in zip(rows.slab, given, strict=True):
         if member is None or member != member or str(member) == "":
-            raise FitError(f"Every row needs one of the {name}; row {label} has none. Name it or leave the row out.")
+            raise FitError(
+                f"Every row needs one of the {name}; {row_name(str(label))} has none. Name it or leave the row out."
+            )
     words = [str(member) for member in given]
     labels = tuple(dict.fromkeys(words))
     if len(labels) < 2:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from dualtrace.errors import InputError
+from dualtrace.errors import InputError, row_name
 from dualtrace.pooling import check
 from dualtrace.pooling.contract import require_choice
 
@@ -40,7 +40,7 @@ def measure(name: Precision, given: Problem, ni: Any | None) -> Array:  # noqa: 
     bad = ~((n > 0.0) & np.isfinite(n))
     if bad.any():
         i = int(np.argmax(bad))
-        raise InputError(f"ni, a sample size, must be positive; given {n[i]:g} in row {given.slab[i]}.")
+        raise InputError(f"ni, a sample size, must be positive; given {n[i]:g} in {row_name(given.slab[i])}.")
     if name == "ni":
         return n
     if name == "ninv":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from scipy import special
 
-from dualtrace.errors import FitError, InputError
+from dualtrace.errors import FitError, InputError, row_name
 from dualtrace.pooling.contract import require_choice, require_level
 from dualtrace.pooling.likelihood import Slope
 from dualtrace.pooling.search import maximise
@@ -96,7 +96,7 @@ def beta_binomial(
     for name, value in zip(("ai", "n1i", "ci", "n2i") if len(values) == 4 else ("xi", "ni"), values, strict=True):
         if (value != np.round(value)).any():
             i = int(np.argmax(value != np.round(value)))
-            raise InputError(f"{name} must be a whole number; given {value[i]:g} in row {rows[i]}.")
+            raise InputError(f"{name} must be a whole number; given {value[i]:g} in {row_name(rows[i])}.")
     groups = _groups(measure, values)
     equal = _climb(groups, _start(groups), 0.0)
     w = _search(groups, equal)

@@ -121,7 +121,7 @@ def usable(
     FitError
         If no row is complete.
     """
-    effect_sizes(measure, columns)  # refuses what is impossible, naming the row
+    effect_sizes(measure, columns, slab=slab)  # refuses what is impossible, naming the row
     needed = [np.atleast_1d(np.asarray(columns[name], dtype=float)) for name in MEASURES[measure].columns]
     values = [value.copy() for value in np.broadcast_arrays(*needed)]
     if values[0].ndim != 1:

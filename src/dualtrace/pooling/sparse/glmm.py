@@ -14,7 +14,7 @@ from scipy import special
 
 from dualtrace.effects.binary import TwoByTwo
 from dualtrace.effects.measures import MEASURES, effect_sizes
-from dualtrace.errors import FitError, InputError
+from dualtrace.errors import FitError, InputError, row_name
 from dualtrace.pooling import check
 from dualtrace.pooling.contract import require_choice, require_level
 from dualtrace.pooling.likelihood import data, wls
@@ -293,7 +293,9 @@ def _require_whole(given: Counts) -> None:
         broken = values != np.round(values)
         if broken.any():
             i = int(np.argmax(broken))
-            raise InputError(f"{name} must be a whole number for CM.EL; given {values[i]:g} in row {given.slab[i]}.")
+            raise InputError(
+                f"{name} must be a whole number for CM.EL; given {values[i]:g} in {row_name(given.slab[i])}."
+            )
 
 
 def _label(given: Counts, model: str, method: GlmmMethod, equal: Found, best: Found, level: float) -> MixedPooled:
