@@ -101,6 +101,8 @@ class Phase(Frozen):
         Hours from the end of the phase before; 0 continues the same session.
     cs
         Letters of the cues presented together; empty for the context alone.
+    cs_s
+        Length of a cue in seconds; an unreinforced cue of less than the paradigm's unit counts as part of a trial.
     us
         Strength of the US on each presentation.
     us_on
@@ -124,6 +126,7 @@ class Phase(Frozen):
     after_h: Hours | None = None
     context: Context = "A"
     cs: Cues | None = None
+    cs_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     us: Annotated[float, Field(ge=0, le=2)] | None = None
     us_on: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     n: Count | None = None
