@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dualtrace.experiments.record import Experiment, Finding, Measured
+    from dualtrace.experiments.record import Experiment, Finding, Measured, Strength
     from dualtrace.experiments.run import Run
 
 
@@ -51,6 +51,11 @@ class Scored:
     finding: Finding
     slack: NDArray[np.float64]
     opposite: NDArray[np.bool_]
+
+    @property
+    def strength(self) -> Strength:
+        """How well established the finding is."""
+        return self.experiment.strength_of(self.finding)
 
     @property
     def holds(self) -> NDArray[np.bool_]:
