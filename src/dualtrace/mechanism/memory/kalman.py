@@ -74,7 +74,7 @@ class KalmanFilter(Memory[Constants, Belief]):
         """Condition the belief on the US that came or not."""
         present = elements(event, theta.context_salience)
         expected = xp.sum(present * state.mean, axis=-1)
-        error = (event.us - expected) * xp.minimum(1.0, xp.sum(present, axis=-1))
+        error = xp.where(xp.sum(present, axis=-1) > 0, event.us - expected, 0.0)
         share = event.length * xp.where(event.us > 0, 1.0, event.quality)
         drift = per_element(theta.drift_variance * event.length, 2) * xp.eye(present.shape[-1])
         covariance = state.covariance + drift

@@ -145,7 +145,7 @@ class Ruminating(Memory[Constants, Causes]):
         present = elements(event, theta.context_salience)
         log_likelihood = log_prior(theta, filed) + log_features(theta, filed, present)
         expected = xp.sum(softmax(log_likelihood) * values(filed.weight, present), axis=-1)
-        error = (event.us - expected) * xp.minimum(1.0, xp.sum(present, axis=-1))
+        error = xp.where(xp.sum(present, axis=-1) > 0, event.us - expected, 0.0)
         fresh = filed._replace(
             features=present,
             us=event.us,
@@ -270,9 +270,12 @@ def softmax(logarithm: Array) -> Array:
 
 def choose(condition: Array, yes: Causes, no: Causes) -> Causes:
     """One state or the other, by batch."""
-    return Causes(
-        *(xp.where(per_element(condition, b.ndim - condition.ndim), a, b) for a, b in zip(yes, no, strict=True))
-    )
+    batch_axes = no.clock.ndim
+
+    def either(left: Array, right: Array) -> Array:
+        return xp.where(condition.reshape(condition.shape + (1,) * (right.ndim - batch_axes)), left, right)
+
+    return Causes(*(either(left, right) for left, right in zip(yes, no, strict=True)))
 
 
 def normal_cdf(value: Array) -> Array:

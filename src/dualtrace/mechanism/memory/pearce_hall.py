@@ -85,7 +85,7 @@ class PearceHall(Memory[Constants, Strengths]):
         """Move excitation or inhibition by the summed error, and associability towards its size."""
         present = elements(event, theta.context_salience)
         expected = xp.sum(present * (state.excitation - state.inhibition), axis=-1)
-        error = (event.us - expected) * xp.minimum(1.0, xp.sum(present, axis=-1))
+        error = xp.where(xp.sum(present, axis=-1) > 0, event.us - expected, 0.0)
         share = per_element(event.length * xp.where(event.us > 0, 1.0, event.quality)) * present
         rise = per_element(theta.rate_excitation * xp.maximum(error, 0)) * share * state.associability
         fall = per_element(theta.rate_inhibition * xp.maximum(-error, 0)) * share * state.associability

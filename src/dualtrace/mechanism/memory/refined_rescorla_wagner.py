@@ -80,7 +80,7 @@ class RefinedRescorlaWagner(Memory[Constants, Weights]):
         """Move every present feature by the rectified error; negative weights fade meanwhile."""
         feature = features(event, theta)
         expected = xp.clip(xp.sum(feature * state.weight, axis=-1), 0, 1)
-        error = (event.us - expected) * xp.minimum(1.0, xp.sum(feature, axis=-1))
+        error = xp.where(xp.sum(feature, axis=-1) > 0, event.us - expected, 0.0)
         share = event.length * xp.where(event.us > 0, 1.0, event.quality)
         met = state.met + xp.where(feature > 0, per_element(share), 0.0)
         rate = per_element(theta.rate_start) / (met + 1) ** per_element(theta.power) + per_element(theta.rate_min)
