@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dualtrace.mechanism.parameters import Lookup
 
 _MINUTES = 60.0
+_FULL_BLOCK = -1.0
 _WINDOWS_H = np.geomspace(0.25, 8.0, 16)
 """Consolidation windows at which the chain is run; between them ``M`` is interpolated in the logarithm."""
 
@@ -38,6 +39,7 @@ CONSTANTS = (
     "experiment.blocker_low",
     "experiment.blocker_medium",
     "experiment.blocker_high",
+    "experiment.lead",
     "tolerance.jump",
     "tolerance.recovery",
     "consolidation.tau",
@@ -84,20 +86,23 @@ def drug(name: str) -> Drug:
 
 
 def session_gain(session: Sequence[Dosed], all_doses: Sequence[Dosed], lookup: Lookup) -> Gain:
-    """Gain over the consolidation window of a session, from the doses it saw.
+    """Gain over the consolidation window of a session, from the doses it saw; no block is more than full.
 
-    A dose ``d`` hours after the end acts on what is left of the window, ``exp(-d / tau_c)``. Earlier agonist doses
-    blunt later ones as in :mod:`dualtrace.mechanism.tolerance`.
+    An animal's dose ``d`` hours after the end acts on what is left of the window, ``exp(-d / tau_c)``; one given
+    ``d`` hours before the start has waned by ``exp(-d / lead)``. Earlier agonist doses blunt later ones as in
+    :mod:`dualtrace.mechanism.tolerance`.
     """
     window = lookup("consolidation.tau", "h")
-    parts = [_one(dose, all_doses, lookup, np.exp(-dose.delay_h / window)) for dose in session]
-    return Gain(sum((p.safety for p in parts), np.zeros(1)), sum((p.threat for p in parts), np.zeros(1)))
+    return _sum([_one(dose, all_doses, lookup, np.exp(-dose.delay_h / window)) for dose in session])
 
 
 def on_board(doses: Sequence[Dosed], all_doses: Sequence[Dosed], lookup: Lookup) -> Gain:
     """Gain while a session runs, from doses given before it."""
-    parts = [_one(dose, all_doses, lookup, 1.0) for dose in doses]
-    return Gain(sum((p.safety for p in parts), np.zeros(1)), sum((p.threat for p in parts), np.zeros(1)))
+    return _sum([_one(dose, all_doses, lookup, 1.0) for dose in doses])
+
+
+def _sum(parts: Sequence[Gain]) -> Gain:
+    return Gain(*(np.maximum(sum(side, np.zeros(1)), _FULL_BLOCK) for side in zip(*parts, strict=True)))
 
 
 def _one(dose: Dosed, all_doses: Sequence[Dosed], lookup: Lookup, left: NDArray[np.float64] | float) -> Gain:
@@ -105,11 +110,9 @@ def _one(dose: Dosed, all_doses: Sequence[Dosed], lookup: Lookup, left: NDArray[
     if dose.given.dose_mg is not None:
         size = _human(dose, np.atleast_1d(lookup("consolidation.tau", "h")))
     else:
-        size = lookup(f"experiment.{what.acts}_{dose.given.gain}", "1") * left
-    if what.acts == "agonist":
-        size = size * (1 - _lost(dose, all_doses, lookup))
-    else:
-        size = -size
+        waned = np.exp(-(dose.given.before_h or 0.0) / lookup("experiment.lead", "h"))
+        size = lookup(f"experiment.{what.acts}_{dose.given.gain}", "1") * left * waned
+    size = size * (1 - _lost(dose, all_doses, lookup)) if what.acts == "agonist" else -size
     return Gain(np.atleast_1d(what.safety * size), np.atleast_1d(what.threat * size))
 
 

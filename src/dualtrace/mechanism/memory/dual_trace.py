@@ -30,7 +30,6 @@ class Constants(NamedTuple):
     context_leak: ArrayLike
     fear_slope: ArrayLike
     fear_middle: ArrayLike
-    reinstatement: ArrayLike
     relearning: ArrayLike
     lability_threshold: ArrayLike
     age_effect: ArrayLike
@@ -75,7 +74,7 @@ class Traces(NamedTuple):
     age_h
         Time since the threat trace was laid down or last recalled.
     wait, waiting
-        Presentations without US that are expected before the next US, and those since the last.
+        Presentations without US that are expected before the next US in each context, and those since the last.
     drug, stress
         NMDA gain on board in this session; whether a stressor came before. Both ``(...)``.
     """
@@ -113,7 +112,7 @@ class DualTrace(Memory[Constants, Traces]):
         one = xp.zeros((*sizes.batch, sizes.elements))
         bound = xp.zeros((*sizes.batch, sizes.elements, sizes.contexts))
         calm = xp.zeros(sizes.batch)
-        return Traces(one, one, bound, bound, bound, bound, one, one, one, one, one, calm, calm)
+        return Traces(one, one, bound, bound, bound, bound, one, one, one, bound, bound, calm, calm)
 
     def present(self, theta: Constants, state: Traces, event: Event) -> tuple[Traces, Info]:
         """Express fear, then learn from what came."""
@@ -141,7 +140,8 @@ def net_threat(theta: Constants, state: Traces, context: Array) -> Array:
     """Threat less the safety that comes to mind here: safety of other contexts leaks in by ``context_leak``."""
     weight = context + per_element(theta.context_leak) * (1 - context)
     recalled = state.retrievability * state.safety + state.fresh
-    return state.threat * expectancy(state.wait) - xp.sum(weight[..., None, :] * recalled, axis=-1)
+    expected = expectancy(xp.sum(context[..., None, :] * state.wait, axis=-1))
+    return state.threat * expected - xp.sum(weight[..., None, :] * recalled, axis=-1)
 
 
 def fear(theta: Constants, expected: Array) -> Array:
@@ -163,22 +163,20 @@ def _learn(theta: Constants, state: Traces, event: Event, present: Array, here: 
     shown = present * per_element(event.length)
     missed = xp.maximum(-error, 0)
     reinforced = per_element(xp.where(event.us > 0, 1.0, 0.0)) * xp.where(shown > 0, 1.0, 0.0)
-    wait = state.wait + reinforced * per_element(theta.wait_rate) * (state.waiting - state.wait)
-    rise = per_element(theta.threat_rate * xp.maximum(error, 0)) * shown * expectancy(wait)
+    counted = reinforced[..., None] * here
+    rise = per_element(theta.threat_rate * xp.maximum(error, 0)) * shown
     drop = per_element(theta.unlearning * missed) * shown * state.lability
-    yielding = 1 - state.safety / _bound(theta.safety_max)
-    back = 1 - _bound(theta.reinstatement * xp.minimum(event.us, 1.0)) * yielding * here
-    unsafe = _bound(xp.where(event.us > 0, 0.0, 1.0)) * here * shown[..., None]
-    recalled = state.retrievability * back
-    safe = per_element(theta.safety_rate * event.quality * missed) * shown * expectancy(state.wait)
+    unsafe = (1 - _bound(xp.where(event.us > 0, 1.0, 0.0))) * here * shown[..., None]
+    safe = per_element(theta.safety_rate * event.quality * missed) * shown
     return state._replace(
         threat=xp.clip(state.threat + rise - drop, 0, per_element(theta.threat_max)),
         threat_new=state.threat_new + rise,
-        retrievability=recalled + xp.minimum(_bound(theta.relearning) * unsafe, 1) * (1 - recalled),
-        fresh=state.fresh * back + safe[..., None] * here,
+        retrievability=state.retrievability
+        + xp.minimum(_bound(theta.relearning) * unsafe, 1) * (1 - state.retrievability),
+        fresh=state.fresh + (safe[..., None] * expectancy(state.wait)) * here,
         mismatch=state.mismatch + per_element(missed) * shown,
-        wait=wait,
-        waiting=(state.waiting + shown) * (1 - reinforced),
+        wait=state.wait + counted * _bound(theta.wait_rate) * (state.waiting - state.wait),
+        waiting=(state.waiting + here * shown[..., None]) * (1 - counted),
         age_h=state.age_h * (1 - reinforced),
         drug=xp.maximum(state.drug, event.drug),
         stress=xp.maximum(state.stress, event.stress),
@@ -187,7 +185,7 @@ def _learn(theta: Constants, state: Traces, event: Event, present: Array, here: 
 
 def learned_share(state: Traces) -> Array:
     """Share of the threat that this session's fresh safety has covered, per element and context."""
-    uncovered = (state.threat * expectancy(state.wait))[..., None] - state.retrievability * state.safety - state.fresh
+    uncovered = state.threat[..., None] * expectancy(state.wait) - state.retrievability * state.safety - state.fresh
     return state.fresh / (state.fresh + xp.maximum(uncovered, 0) + _LEAST)
 
 

@@ -30,7 +30,6 @@ ABLATIONS: Mapping[str, Mapping[str, float | str]] = {
     "drug does not open lability": {"dual_trace.drug_opens": 0.0},
     "no leak between contexts": {"dual_trace.context_leak": 0.0},
     "context beside a cue unseen": {"dual_trace.context_salience": 0.0},
-    "no reinstatement": {"dual_trace.reinstatement": 0.0},
     "no relearning": {"dual_trace.relearning": 0.0},
     "no effect of spacing": {"dual_trace.spacing": 0.0},
     "no expectation of omissions": {"dual_trace.wait_rate": 0.0},
