@@ -18,12 +18,19 @@ TABLE = load_parameters()
 ACQUISITION, TO_EXTINCTION, TO_TEST = 3, 20, 200
 
 
+def numbers(values: Any) -> Any:
+    return np.asarray(values, float)
+
+
 def run(model: Any, blocks: list[tuple[int, float, float]], gains: tuple[float, ...] = (), **changes: float) -> Info:
     """Blocks of presentations: how many, the US, and the units of time before the first.
 
     ``gains`` are the drug's in the time before each block; every block ends a session.
     """
-    us, hours, closes, gain = [], [], [], []
+    us: list[float] = []
+    hours: list[float] = []
+    closes: list[float] = []
+    gain: list[float] = []
     for number, (count, strength, gap) in enumerate(blocks):
         given = gains[number] if gains else 0.0
         us += [strength] * count
@@ -31,11 +38,11 @@ def run(model: Any, blocks: list[tuple[int, float, float]], gains: tuple[float, 
         closes += [float(number > 0)] + [0.0] * (count - 1)
         gain += [given] + [0.0] * (count - 1)
     rows = len(us)
-    one, zero = np.ones(rows), np.zeros(rows)
+    one, zero = numbers(np.ones(rows)), numbers(np.zeros(rows))
     named = {f"latent_cause.{name}": value for name, value in {"units_per_hour": 1.0, **changes}.items()}
     timeline = Timeline(
-        Rest(np.array(hours), np.array(closes), np.array(gain), np.array(gain)),
-        Event(np.zeros((rows, 0)), np.ones((rows, 1)), np.array(us), one, one, zero, zero),
+        Rest(numbers(hours), numbers(closes), numbers(gain), numbers(gain)),
+        Event(numbers(np.zeros((rows, 0))), numbers(np.ones((rows, 1))), numbers(us), one, one, zero, zero),
         zero + np.inf,
     )
     return follow(model, model.theta(TABLE.lookup_with(named)), timeline, Sizes((), 0, 1, rows))

@@ -26,16 +26,20 @@ class Trial(NamedTuple):
     hours: float = 0.0
 
 
+def numbers(values: Any) -> Any:
+    return np.asarray(values, float)
+
+
 def run(model: Any, trials: list[Trial], start: Any = None, **changes: float) -> tuple[list[Any], list[float]]:
     """States after each trial and the US expected in each, at the shipped constants unless changed."""
     theta = model.theta(TABLE.lookup_with({f"{model.name}.{name}": value for name, value in changes.items()}))
     sizes = Sizes((1,), len(trials[0].cue), len(trials[0].context), len(trials))
     state = model.init(theta, sizes) if start is None else start
-    one, zero = np.ones(1), np.zeros(1)
+    one, zero = numbers([1]), numbers([0])
     states, expected = [], []
     for trial in trials:
-        state = model.rest(theta, state, Rest(np.array([trial.hours]), zero, zero, zero))
-        event = Event(np.array([trial.cue]), np.array([trial.context]), np.array([trial.us]), one, one, zero, zero)
+        state = model.rest(theta, state, Rest(numbers([trial.hours]), zero, zero, zero))
+        event = Event(numbers([trial.cue]), numbers([trial.context]), numbers([trial.us]), one, one, zero, zero)
         state, info = model.present(theta, state, event)
         states.append(state)
         expected.append(float(info.expectation[0]))
