@@ -58,13 +58,13 @@ def test_reference_defaults_are_those_of_the_authors_code() -> None:
 def test_reference_retrieval_before_extinction_prevents_recovery_in_a_window(
     model: Any, gap: float, published: float
 ) -> None:
-    """Figure 4, after Monfils et al. 2009: response at test without retrieval, after a short and a long gap."""
+    """Designs 1 to 3 of the authors, after Monfils et al. 2009: response at test without retrieval, after a short and a long gap."""
     info = run(model, [(ACQUISITION, 1.0, 0), (1, 0.0, TO_EXTINCTION), (18, 0.0, gap), (1, 0.0, TO_TEST)])
     assert info.fear[-1] == pytest.approx(published, abs=0.01)
 
 
 def test_reference_the_window_is_an_inverted_u_in_the_gap() -> None:
-    """Figure 4: as the gap grows, recovery falls and comes back."""
+    """Design 13 of the authors: as the gap grows, recovery falls and comes back."""
     gaps = [0.0, 3.0, 100.0, 300.0]
     fear = [
         float(run(LatentCause(), [(3, 1.0, 0), (1, 0.0, 20), (18, 0.0, gap), (1, 0.0, 200)]).fear[-1]) for gap in gaps
