@@ -35,6 +35,14 @@ def name_of(model: Any) -> str:
     return str(model.name)
 
 
+def numbers(values: Any) -> Any:
+    return np.asarray(values, float)
+
+
+def filled(value: float, *shape: int) -> Any:
+    return np.full(shape, value)
+
+
 def schedule(seed: int) -> Timeline:
     """Random trials of two groups with rests, session ends, drugs, partial lengths and rows of nothing."""
     rng = np.random.default_rng(seed)
@@ -45,7 +53,7 @@ def schedule(seed: int) -> Timeline:
     us = (rng.random(lead) < 0.5) * rng.choice([0.4, 1.0], lead) * happens
     length = rng.choice([0.3, 1.0], lead) * happens
     quality = rng.choice([0.5, 1.0], lead) * happens
-    nothing = np.zeros(lead)
+    nothing = filled(0.0, *lead)
     closes = (rng.random(lead) < 0.3) * happens
     hours = np.where(closes > 0, 20 * rng.random(lead), 0.2 * rng.random(lead)) * happens
     safety, threat = (rng.uniform(-1.3, 1.0, lead) * closes for _ in range(2))
@@ -96,8 +104,8 @@ def test_law_expectation_has_finite_derivatives_in_every_constant(model: Any) ->
 def test_law_rows_of_nothing_and_rests_of_no_time_change_nothing(model: Any) -> None:
     theta, timeline = drawn_theta(model, 4), schedule(4)
     state = model.init(theta, SIZES)
-    nothing = Event(*(np.zeros_like(part[0]) for part in timeline.event))
-    no_time = Rest(*(np.zeros(GROUPS) for _ in Rest._fields))
+    nothing = Event(*(0 * part[0] for part in timeline.event))
+    no_time = Rest(*(filled(0.0, GROUPS) for _ in Rest._fields))
     for row in range(ROWS):
         state = model.rest(theta, state, Rest(*(part[row] for part in timeline.rest)))
         state, _ = model.present(theta, state, Event(*(part[row] for part in timeline.event)))
@@ -114,7 +122,7 @@ def test_law_a_rest_in_two_parts_is_one_rest(model: Any) -> None:
     for row in range(ROWS):
         rest = Rest(*(part[row] for part in timeline.rest))
         first = rest._replace(hours=rest.hours / 3)
-        second = Rest(2 * rest.hours / 3, *(np.zeros(GROUPS) for _ in range(3)))
+        second = Rest(2 * rest.hours / 3, *(filled(0.0, GROUPS) for _ in range(3)))
         at_once = model.rest(theta, state, rest)
         by_parts = model.rest(theta, model.rest(theta, state, first), second)
         for left, right in zip(at_once, by_parts, strict=True):
@@ -123,12 +131,12 @@ def test_law_a_rest_in_two_parts_is_one_rest(model: Any) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS[:4], ids=name_of)
-def test_law_no_drug_with_full_block_leaves_the_weights_of_the_session_before(model: Any) -> None:
+def test_law_full_block_takes_back_what_a_session_changed(model: Any) -> None:
     theta, timeline = drawn_theta(model, 6), schedule(6)
     state = before = model.init(theta, SIZES)
     for row in range(ROWS):
         state, _ = model.present(theta, state, Event(*(part[row] for part in timeline.event)))
-    ones = np.ones(GROUPS)
+    ones = filled(1.0, GROUPS)
     blocked = model.rest(theta, state, Rest(0 * ones, ones, -ones, -ones))
     assert blocked[0] == pytest.approx(before[0], abs=1e-12)
     kept = model.rest(theta, state, Rest(0 * ones, ones, 0 * ones, 0 * ones))
@@ -143,10 +151,10 @@ def test_law_the_hybrid_is_rescorla_wagner_when_associability_stands_still() -> 
     )
     same = plain.theta(TABLE.number)._replace(salience=0.4, rate_us=0.35, rate_no_us=0.35, context_salience=0.2)
     whole = timeline._replace(
-        rest=timeline.rest._replace(safety_gain=np.zeros((ROWS, GROUPS)), threat_gain=np.zeros((ROWS, GROUPS))),
-        event=timeline.event._replace(cue=np.ceil(timeline.event.cue)),
+        rest=timeline.rest._replace(safety_gain=filled(0.0, ROWS, GROUPS), threat_gain=filled(0.0, ROWS, GROUPS)),
+        event=timeline.event._replace(cue=numbers(np.ceil(timeline.event.cue))),
     )
-    left, right = (follow(m, t, whole, SIZES) for m, t in ((hybrid, still), (plain, same)))
+    left, right = follow(hybrid, still, whole, SIZES), follow(plain, same, whole, SIZES)
     assert left.expectation == pytest.approx(right.expectation, rel=1e-12, abs=1e-14)
 
 
@@ -173,7 +181,7 @@ class Row(NamedTuple):
 
 
 def plain_rows(timeline: Timeline, group: int) -> list[Row]:
-    parts = (*timeline.rest, *timeline.event[:5])
+    parts: Any = (*timeline.rest, *timeline.event[:5])
     return [Row(*(part[row, group].tolist() for part in parts)) for row in range(ROWS)]
 
 
@@ -258,7 +266,8 @@ def normal(value: float, mean: float, sd: float) -> float:
 def loop_latent(c: Any, rows: list[Row], drug_acts: bool) -> list[float]:
     """As published: look ahead to the next event, iterate, assign; all quantities afresh in every trial."""
     n = CUES + CONTEXTS
-    trials, clock = [], 0.0
+    trials: list[list[Any]] = []
+    clock = 0.0
     for number, row in enumerate(rows):
         clock += row.hours * c.units_per_hour
         if trials and row.closes and drug_acts:
