@@ -62,7 +62,7 @@ class RescorlaWagner(Memory[Constants, Weights]):
         """Move every present element by the summed error."""
         present = elements(event, theta.context_salience)
         expected = xp.sum(present * state.strength, axis=-1)
-        error = (event.us - expected) * xp.minimum(1.0, xp.sum(present, axis=-1))
+        error = xp.where(xp.sum(present, axis=-1) > 0, event.us - expected, 0.0)
         rate = xp.where(event.us > 0, theta.rate_us, theta.rate_no_us * event.quality)
         step = per_element(theta.salience * rate * event.length * error) * present
         return state._replace(strength=state.strength + step), Info(xp.clip(expected, 0, 1), expected, error)
