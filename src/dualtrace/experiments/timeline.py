@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from dualtrace.experiments.record import Experiment
     from dualtrace.mechanism.parameters import Lookup
 
-_ROWS_STEP = 24
-"""Groups share a batch when they have the same number of cues and contexts and as many rows, in steps of this."""
+_SHORTEST = 24
+"""Groups share a batch when they have as many cues and contexts, and rows up to the same doubling of this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def lay_out(experiments: Sequence[Experiment], variant: Variant = Variant.USUAL)
 
 
 def _size(rows: Sequence[Row]) -> tuple[int, int, int]:
-    return len(_letters(r.cue for r in rows)), len(_letters(r.context for r in rows)), -(-len(rows) // _ROWS_STEP)
+    doublings = math.ceil(math.log2(max(len(rows) / _SHORTEST, 1)))
+    return len(_letters(r.cue for r in rows)), len(_letters(r.context for r in rows)), doublings
 
 
 def _letters(words: Iterable[str]) -> tuple[str, ...]:
