@@ -14,8 +14,8 @@ from dualtrace.source_map import read_yaml
 if TYPE_CHECKING:
     from dualtrace.experiments.record import Paradigm, Phase
 
-PASSED_ON = ("n", "minutes", "every_min", "after_h")
-"""Fields of a phase that have defaults."""
+_SPECIES = ("human",)
+"""Species that have defaults of their own."""
 
 
 class Variant(IntEnum):
@@ -27,12 +27,14 @@ class Variant(IntEnum):
 
 
 class Defaults:
-    """Assumed values of one paradigm."""
+    """Assumed values of one paradigm and species."""
 
-    def __init__(self, paradigm: Paradigm, variant: Variant = Variant.USUAL) -> None:
+    def __init__(self, paradigm: Paradigm, species: str, variant: Variant = Variant.USUAL) -> None:
         self.paradigm = paradigm
         self.variant = variant
-        self._table = _table(paradigm.value)
+        table = _table(paradigm.value)
+        own = next((table[name] for name in _SPECIES if name in table and species.lower().startswith(name)), {})
+        self._table = {**table, **own}
 
     def value(self, phase: Phase, field: str) -> float:
         """The assumed value of a field of a phase.

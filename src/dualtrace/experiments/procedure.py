@@ -70,7 +70,7 @@ def procedure_of(experiment: Experiment, group: tuple[str, ...], variant: Varian
     InputError
         A phase leaves out a field that has no default.
     """
-    layout = _Layout(Defaults(experiment.paradigm, variant))
+    layout = _Layout(Defaults(experiment.paradigm, experiment.species, variant))
     for number, phase in enumerate(experiment.procedure(group)):
         layout.add(phase, is_first=number == 0)
     return layout.done()

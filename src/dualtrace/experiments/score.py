@@ -84,7 +84,8 @@ def _simulated(run: Run) -> Iterator[tuple[int, int, Finding]]:
 
 def _scored(run: Run, index: int, number: int, finding: Finding) -> Scored:
     contrast = finding.parsed
-    usual = Defaults(run.experiments[index].paradigm).margin
+    record = run.experiments[index]
+    usual = Defaults(record.paradigm, record.species).margin
     margin = usual if finding.margin is None else finding.margin
     sides = [run.value(index, side) for side in contrast.sides]
     slack, opposite = np.full(1, np.inf), np.zeros(1, bool)
@@ -92,7 +93,7 @@ def _scored(run: Run, index: int, number: int, finding: Finding) -> Scored:
         difference = right - left
         slack = np.minimum(slack, _slack(relation, difference, margin) / (margin or usual))
         opposite = opposite | _opposite(relation, difference, margin)
-    return Scored(run.experiments[index], number, finding, slack, opposite)
+    return Scored(record, number, finding, slack, opposite)
 
 
 def _slack(relation: Relation, difference: NDArray[np.float64], margin: float) -> NDArray[np.float64]:

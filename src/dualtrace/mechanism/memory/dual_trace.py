@@ -50,6 +50,7 @@ class Constants(NamedTuple):
     spacing: ArrayLike
     fresh_h: ArrayLike
     wait_rate: ArrayLike
+    wait_weight: ArrayLike
 
 
 UNITS = {"lability_h": "h", "retrievability_h": "h", "fresh_h": "h"}
@@ -140,8 +141,8 @@ def net_threat(theta: Constants, state: Traces, context: Array) -> Array:
     """Threat less the safety that comes to mind here: safety of other contexts leaks in by ``context_leak``."""
     weight = context + per_element(theta.context_leak) * (1 - context)
     recalled = state.retrievability * state.safety + state.fresh
-    expected = expectancy(xp.sum(context[..., None, :] * state.wait, axis=-1))
-    return state.threat * expected - xp.sum(weight[..., None, :] * recalled, axis=-1)
+    wait = xp.sum(context[..., None, :] * state.wait, axis=-1)
+    return state.threat * expectancy(wait) ** per_element(theta.wait_weight) - xp.sum(weight[..., None, :] * recalled, axis=-1)
 
 
 def fear(theta: Constants, expected: Array) -> Array:
@@ -183,9 +184,10 @@ def _learn(theta: Constants, state: Traces, event: Event, present: Array, here: 
     )
 
 
-def learned_share(state: Traces) -> Array:
+def learned_share(theta: Constants, state: Traces) -> Array:
     """Share of the threat that this session's fresh safety has covered, per element and context."""
-    uncovered = state.threat[..., None] * expectancy(state.wait) - state.retrievability * state.safety - state.fresh
+    expected = expectancy(state.wait) ** _bound(theta.wait_weight)
+    uncovered = state.threat[..., None] * expected - state.retrievability * state.safety - state.fresh
     return state.fresh / (state.fresh + xp.maximum(uncovered, 0) + _LEAST)
 
 
@@ -202,7 +204,7 @@ def opened(theta: Constants, state: Traces, share: Array) -> Array:
 def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
     """End of a session: restabilise an open threat trace, store fresh safety; the gain scales both."""
     closes = per_element(rest.closes)
-    share = learned_share(state)
+    share = learned_share(theta, state)
     lability = xp.maximum(state.lability, closes * opened(theta, state, share))
     storing = sigmoid((share / _bound(theta.storage_opens) - 1) / _bound(theta.switch_width))
     novelty = _bound(theta.novelty_half) / (_bound(theta.novelty_half) + state.safety)
