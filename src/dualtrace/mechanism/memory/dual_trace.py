@@ -37,7 +37,7 @@ class Constants(NamedTuple):
     drug_opens: ArrayLike
     lability_closes: ArrayLike
     storage_opens: ArrayLike
-    switch_width: ArrayLike
+    switch_steepness: ArrayLike
     restabilisation: ArrayLike
     threat_max: ArrayLike
     unlearning: ArrayLike
@@ -155,6 +155,11 @@ def sigmoid(value: Array) -> Array:
     return 0.5 * (1 + xp.tanh(0.5 * value))
 
 
+def switch(value: Array, middle: ArrayLike, steepness: ArrayLike) -> Array:
+    """Hill function: 0 at 0, a half at ``middle``, 1 far above."""
+    return sigmoid(steepness * (xp.log(xp.maximum(value, _LEAST)) - xp.log(middle))) * xp.where(value > 0, 1.0, 0.0)
+
+
 def expectancy(wait: Array) -> Array:
     r"""USs expected per presentation, :math:`1 / (1 + w)` with ``w`` omissions between two USs."""
     return 1 / (1 + wait)
@@ -197,8 +202,8 @@ def opened(theta: Constants, state: Traces, share: Array) -> Array:
     threshold = per_element(theta.lability_threshold) * (older + per_element(theta.stress_effect * state.stress))
     threshold = threshold / (1 + per_element(theta.drug_opens * state.drug))
     most = xp.max(share, axis=-1)
-    opening = sigmoid((state.mismatch / threshold - 1) / per_element(theta.switch_width))
-    return opening * (1 - sigmoid((most / per_element(theta.lability_closes) - 1) / per_element(theta.switch_width)))
+    opening = switch(state.mismatch, threshold, per_element(theta.switch_steepness))
+    return opening * (1 - switch(most, per_element(theta.lability_closes), per_element(theta.switch_steepness)))
 
 
 def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
@@ -206,7 +211,7 @@ def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
     closes = per_element(rest.closes)
     share = learned_share(theta, state)
     lability = xp.maximum(state.lability, closes * opened(theta, state, share))
-    storing = sigmoid((share / _bound(theta.storage_opens) - 1) / _bound(theta.switch_width))
+    storing = switch(share, _bound(theta.storage_opens), _bound(theta.switch_steepness))
     novelty = _bound(theta.novelty_half) / (_bound(theta.novelty_half) + state.safety)
     aided = 1 - xp.exp(-_bound(theta.storage_rate) * xp.maximum(1 + novelty * _bound(rest.safety_gain), 0) * storing)
     kept = _bound(theta.storage_unaided) + (1 - _bound(theta.storage_unaided)) * aided
