@@ -32,7 +32,7 @@ SPARE = 0.15
 """Margins by which a finding should hold, so that it does not hang on a rounding."""
 
 _WORST = 3.0
-_SIZE_WEIGHT = 0.05
+_SIZE_WEIGHT = 0.1
 _POPULATION = 64
 _EDGE = 0.001
 
