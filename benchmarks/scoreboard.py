@@ -25,7 +25,11 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     draws = parser.parse_args().draws
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "from dualtrace.cli.main import main; main()", "experiments", "run", "--json"], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", "from dualtrace.cli.main import main; main()", "experiments", "run", "--json"],
+        check=True,
+        capture_output=True,
+    )
     print(f"whole board, cold process, {len(memory_models())} models: {time.perf_counter() - start:.1f} s")
 
     experiments = catalogue()
@@ -43,10 +47,16 @@ def main() -> None:
     drawn, batches = prior_draws(memory_model("dual_trace"), few, 1), lay_out(experiments)
     start = time.perf_counter()
     for i in range(few):
-        run(memory_model("dual_trace"), experiments, draws={k: v[i : i + 1] for k, v in drawn.items()}, batches=batches)
+        run(
+            memory_model("dual_trace"),
+            experiments,
+            draws={k: v[i : i + 1] for k, v in drawn.items()},
+            batches=batches,
+        )
     looped = (time.perf_counter() - start) / few * draws
     print(f"the same one draw after another (from {few}): {looped:.0f} s, {looped / batched:.1f} times as long")
-    print(f"groups {sum(len(b.groups) for b in batches)}, presentations {sum(int(np.sum(b.plain.event.context)) for b in batches):,}")
+    shown = sum(int(np.sum(b.plain.event.context)) for b in batches)
+    print(f"groups {sum(len(b.groups) for b in batches)}, presentations {shown:,}")
 
 
 if __name__ == "__main__":

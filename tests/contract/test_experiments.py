@@ -49,7 +49,7 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_a_user_adds_an_experiment_as_one_file(tmp_path: Path):
+def test_a_user_adds_an_experiment_as_one_file(tmp_path: Path) -> None:
     experiment = load_experiment(write(tmp_path, GOOD))
     assert lint([(tmp_path / "mine.yaml", experiment)]) == ()
     scored = score(run(memory_model("dual_trace"), [experiment]))
@@ -60,7 +60,11 @@ def test_a_user_adds_an_experiment_as_one_file(tmp_path: Path):
     ("old", "new", "message"),
     [
         ("kind: test,", "kind: exam,", r"mine.yaml:13: phases\[2\].kind: input should be 'onset'"),
-        ("after_h: 24, context", "after_h: -24, context", r"mine.yaml:12: phases\[1\].after_h: input should be greater"),
+        (
+            "after_h: 24, context",
+            "after_h: -24, context",
+            r"mine.yaml:12: phases\[1\].after_h: input should be greater",
+        ),
         ("fear[ABB@test]", "fear[AAB@test]", r"names the group 'AAB', which does not exist; groups: ABA, ABB"),
         ("fear[ABB@test]", "fear[ABB@exam]", r"names the phase 'exam', which does not exist; phases: acquisition"),
         ("test.context: B", "exam.context: B", r"factors.place.ABB sets 'exam.context', but there is no such phase"),
@@ -85,7 +89,11 @@ def test_a_user_adds_an_experiment_as_one_file(tmp_path: Path):
         ("fear[ABB@test]", "terror[ABB@test]", r"a quantity is one of fear, trials; given 'terror'"),
         ("split: held_out", "split: spare", r"mine.yaml:7: split: input should be 'training' or 'held_out'"),
         ('where: {text: "my notebook", place: results}\n', "", r"findings\[0\] does not say where it was read"),
-        ("id: mine", "id: yours", r"mine.yaml:1: id: the file must be named after its id, yours.yaml; it is mine.yaml"),
+        (
+            "id: mine",
+            "id: yours",
+            r"mine.yaml:1: id: the file must be named after its id, yours.yaml; it is mine.yaml",
+        ),
         (
             'contrast: "fear[ABA@test] > fear[ABB@test]"',
             "note: x",
@@ -93,7 +101,7 @@ def test_a_user_adds_an_experiment_as_one_file(tmp_path: Path):
         ),
     ],
 )
-def test_a_bad_file_is_refused_with_file_and_field(tmp_path: Path, old: str, new: str, message: str):
+def test_a_bad_file_is_refused_with_file_and_field(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in GOOD
     with pytest.raises(EvidenceError, match=message) as refused:
         load_experiment(write(tmp_path, GOOD.replace(old, new)))
@@ -124,7 +132,7 @@ def test_a_bad_file_is_refused_with_file_and_field(tmp_path: Path, old: str, new
         ("split: held_out", "split: held_out\nregime: nowhere", r"there is no experiment 'nowhere'"),
     ],
 )
-def test_the_linter_says_what_looks_wrong_and_where(tmp_path: Path, old: str, new: str, message: str):
+def test_the_linter_says_what_looks_wrong_and_where(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in GOOD
     path = write(tmp_path, GOOD.replace(old, new))
     problems = lint([(path, load_experiment(path))])
@@ -136,14 +144,17 @@ def test_the_linter_says_what_looks_wrong_and_where(tmp_path: Path, old: str, ne
     assert all(problem.line > 0 for problem in problems)
 
 
-def test_the_linter_names_what_has_no_default(tmp_path: Path):
+def test_the_linter_names_what_has_no_default(tmp_path: Path) -> None:
     text = GOOD.replace("paradigm: cued", "paradigm: clinical").replace("kind: extinction", "kind: preexposure")
     path = write(tmp_path, text.replace(" n: 20", " every_min: 2"))
     problems = lint([(path, load_experiment(path))])
-    assert "phase 'acquisition' must state every_min: there is no default for acquisition in a clinical paradigm" in str(problems[0])
+    assert (
+        "phase 'acquisition' must state every_min: there is no default for acquisition in a clinical paradigm"
+        in str(problems[0])
+    )
 
 
-def test_the_shipped_catalogue_is_clean_and_whole():
+def test_the_shipped_catalogue_is_clean_and_whole() -> None:
     files = experiment_files(None)
     experiments = catalogue()
     assert len(experiments) == len(files) == 90
@@ -151,7 +162,7 @@ def test_the_shipped_catalogue_is_clean_and_whole():
     assert {e.split for e in experiments} == {"training", "held_out"}
 
 
-def test_every_experiment_says_where_its_findings_were_read():
+def test_every_experiment_says_where_its_findings_were_read() -> None:
     for experiment in catalogue():
         for finding in experiment.findings:
             where = finding.where or experiment.where
@@ -160,25 +171,36 @@ def test_every_experiment_says_where_its_findings_were_read():
             assert where.place, experiment.id
 
 
-def test_a_folder_without_experiments_is_refused(tmp_path: Path):
+def test_a_folder_without_experiments_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no .yaml file; one experiment is one file"):
         load_experiments(tmp_path)
     with pytest.raises(InputError, match=r"there is no file or folder .*nowhere"):
         load_experiments(tmp_path / "nowhere")
 
 
-def test_the_notation_compiles_to_the_same_rows_as_phases(tmp_path: Path):
+def test_the_notation_compiles_to_the_same_rows_as_phases(tmp_path: Path) -> None:
     line = "acquisition=A: 5X+ | extinction=B: 20X- @24h {dcs high before 0.5h} | test=A: 2X- @24h"
     head, _, tail = GOOD.partition("phases:")
     findings = tail[tail.index("findings:") :]
     noted = head + f'design:\n  ABA: "{line}"\n  ABB: "{line.replace("test=A", "test=B")}"\n' + findings
-    whole = load_experiment(write(tmp_path, GOOD.replace("ABA: {test.context: A}", "ABA: {test.context: A, extinction.drug: {name: dcs, gain: high, before_h: 0.5}}").replace("ABB: {test.context: B}", "ABB: {test.context: B, extinction.drug: {name: dcs, gain: high, before_h: 0.5}}")))
+    whole = load_experiment(
+        write(
+            tmp_path,
+            GOOD.replace(
+                "ABA: {test.context: A}",
+                "ABA: {test.context: A, extinction.drug: {name: dcs, gain: high, before_h: 0.5}}",
+            ).replace(
+                "ABB: {test.context: B}",
+                "ABB: {test.context: B, extinction.drug: {name: dcs, gain: high, before_h: 0.5}}",
+            ),
+        )
+    )
     short = load_experiment(write(tmp_path, noted))
     for levels in (("ABA",), ("ABB",)):
         assert procedure_of(whole, levels).rows == procedure_of(short, levels).rows
 
 
-def test_the_notation_of_the_field_reads_as_users_know_it():
+def test_the_notation_of_the_field_reads_as_users_know_it() -> None:
     first, second, third = parse_design("A: 10CS+ | B: 20CS- @24h | A: 1CS-")
     assert (first.kind, first.context, first.n, first.us) == ("acquisition", "A", 10, 1.0)
     assert (second.kind, second.context, second.n, second.us, second.after_h) == ("extinction", "B", 20, 0.0, 24.0)
@@ -195,12 +217,12 @@ def test_the_notation_of_the_field_reads_as_users_know_it():
         ("A: 10CS+ {dcs high} | A: 1CS-", r"a drug reads like \{dcs high before 0.5h\}"),
     ],
 )
-def test_the_notation_says_what_it_cannot_read(line: str, message: str):
+def test_the_notation_says_what_it_cannot_read(line: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_design(line)
 
 
-def test_contrasts_read_sums_numbers_and_selectors():
+def test_contrasts_read_sums_numbers_and_selectors() -> None:
     contrast = parse_contrast("fear[a@x.last4] - 2*fear[b,c@y] + 0.1 < 0.3 ~ fear[@t.first]")
     left = contrast.sides[0]
     assert [(t.phase, t.end, t.count, t.factor) for t in left.terms] == [("x", "last", 4, 1.0), ("y", "", 1, -2.0)]
@@ -219,11 +241,11 @@ def test_contrasts_read_sums_numbers_and_selectors():
         ("fear[a@x.middle] < 1", r"a quantity reads like"),
     ],
 )
-def test_contrasts_say_what_cannot_be_read(text: str, message: str):
+def test_contrasts_say_what_cannot_be_read(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_contrast(text)
 
 
-def test_a_single_quantity_is_one_quantity():
+def test_a_single_quantity_is_one_quantity() -> None:
     with pytest.raises(InputError, match=r"one quantity is needed"):
         parse_term("fear[a@x] - fear[b@x]")

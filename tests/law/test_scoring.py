@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from dualtrace.experiments.tune import decode, loss, search_space, tune
 from dualtrace.mechanism.memory.registry import ablations, memory_model, memory_models
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.source_map import parse_yaml, validate
+
+if TYPE_CHECKING:
+    from dualtrace.mechanism.memory.contract import Memory
 
 LINE = "acquisition=A: 4X+ | extinction=A: {n}X- @24h | test=A: 1X- @24h"
 
@@ -50,7 +54,7 @@ def outcomes(record: Experiment, model: str = "rescorla_wagner") -> list[Outcome
 TWO = {"few": LINE.format(n=2), "many": LINE.format(n=12)}
 
 
-def test_a_difference_is_less_more_or_none_and_exactly_one_of_them():
+def test_a_difference_is_less_more_or_none_and_exactly_one_of_them() -> None:
     """< beyond the margin, > beyond it, and ~ within it exclude each other and leave nothing out."""
     for n in (2, 3, 5, 8, 12):
         pair = {"few": LINE.format(n=2), "many": LINE.format(n=n)}
@@ -61,33 +65,45 @@ def test_a_difference_is_less_more_or_none_and_exactly_one_of_them():
         assert sum(held) == 1
 
 
-def test_the_wrong_direction_is_opposite_and_no_difference_is_not():
-    wrong, same = outcomes(experiment("fear[few@test] < fear[many@test]", "fear[few@test] < fear[few@test] + 0", **TWO))
+def test_the_wrong_direction_is_opposite_and_no_difference_is_not() -> None:
+    wrong, same = outcomes(
+        experiment("fear[few@test] < fear[many@test]", "fear[few@test] < fear[few@test] + 0", **TWO)
+    )
     assert wrong is Outcome.OPPOSITE
     assert same is Outcome.FAIL
 
 
-def test_a_chain_is_as_strong_as_its_weakest_link():
+def test_a_chain_is_as_strong_as_its_weakest_link() -> None:
     three = {**TWO, "none": LINE.format(n=1)}
     right = "fear[many@test] < fear[few@test] < fear[none@test]"
     broken = "fear[many@test] < fear[none@test] < fear[few@test]"
-    scored = score(run(memory_model("rescorla_wagner"), [experiment(right, broken, margin=", margin: 0.01", **three)]))
+    scored = score(
+        run(memory_model("rescorla_wagner"), [experiment(right, broken, margin=", margin: 0.01", **three)])
+    )
     assert [s.holds[0] for s in scored] == [True, False]
     assert scored[1].outcome is Outcome.OPPOSITE
 
 
-def test_slack_counts_in_margins():
-    values = {m: score(run(memory_model("rescorla_wagner"), [experiment("fear[many@test] < fear[few@test]", margin=f", margin: {m}", **TWO)]))[0] for m in (0.05, 0.1)}
+def test_slack_counts_in_margins() -> None:
+    values = {
+        m: score(
+            run(
+                memory_model("rescorla_wagner"),
+                [experiment("fear[many@test] < fear[few@test]", margin=f", margin: {m}", **TWO)],
+            )
+        )[0]
+        for m in (0.05, 0.1)
+    }
     difference = [float(values[m].slack[0] + 1) * m for m in (0.05, 0.1)]
     assert difference[0] == pytest.approx(difference[1])
 
 
-def test_weak_inequalities_allow_equality():
+def test_weak_inequalities_allow_equality() -> None:
     assert outcomes(experiment("fear[few@test] <= fear[few@test]", margin=", margin: 0", **TWO)) == [Outcome.PASS]
 
 
 @pytest.mark.parametrize("model", ["dual_trace", "latent_cause", "refined_rescorla_wagner"])
-def test_many_draws_at_once_are_many_single_runs(model: str):
+def test_many_draws_at_once_are_many_single_runs(model: str) -> None:
     chosen = [e for e in catalogue() if e.id in {"REC-05", "BAS-08", "PHA-12", "HUM-13"}]
     drawn = prior_draws(memory_model(model), 5, seed=4)
     together = score(run(memory_model(model), chosen, draws=drawn))
@@ -97,14 +113,14 @@ def test_many_draws_at_once_are_many_single_runs(model: str):
             np.testing.assert_allclose(one.slack[0], np.broadcast_to(all_of_them.slack, 5)[i], rtol=1e-9, atol=1e-9)
 
 
-def test_an_experiment_gives_the_same_alone_and_among_others():
+def test_an_experiment_gives_the_same_alone_and_among_others() -> None:
     whole = {(s.experiment.id, s.number): s for s in score(run(memory_model("dual_trace"), catalogue()))}
     for record in catalogue()[::7]:
         for scored in score(run(memory_model("dual_trace"), [record])):
             np.testing.assert_allclose(scored.slack, whole[record.id, scored.number].slack, rtol=1e-9, atol=1e-9)
 
 
-def test_groups_of_people_count_by_their_share():
+def test_groups_of_people_count_by_their_share() -> None:
     record = next(e for e in catalogue() if e.id == "HUM-13")
     done = run(memory_model("dual_trace"), [record])
     whole = record.findings[0].parsed.sides[1].terms[0]
@@ -115,7 +131,7 @@ def test_groups_of_people_count_by_their_share():
     np.testing.assert_allclose(done.quantity(0, whole), parts, rtol=1e-12)
 
 
-def test_a_contingent_dose_lies_between_never_and_always():
+def test_a_contingent_dose_lies_between_never_and_always() -> None:
     """A threshold of 1 is always dosing, of 0 never; the rule in between doses some sessions only."""
     record = next(e for e in catalogue() if e.id == "HUM-13")
     fears = {}
@@ -136,7 +152,7 @@ def _gain(line: str) -> tuple[float, float]:
     return float(gain.safety[0]), float(gain.threat[0])
 
 
-def test_a_late_dose_does_less_and_a_block_is_never_more_than_full():
+def test_a_late_dose_does_less_and_a_block_is_never_more_than_full() -> None:
     now, later = (_gain(f"A: 4X+ {{dcs high after {h}h}} | A: 1X- @24h")[0] for h in (0, 3))
     tau = load_parameters().number("consolidation.tau", "h")
     assert later == pytest.approx(now * np.exp(-3 / tau))
@@ -144,18 +160,18 @@ def test_a_late_dose_does_less_and_a_block_is_never_more_than_full():
     assert twice == (-1.0, -1.0)
 
 
-def test_a_drug_that_acts_on_one_trace_leaves_the_other():
+def test_a_drug_that_acts_on_one_trace_leaves_the_other() -> None:
     assert _gain("A: 4X+ {midazolam high after 0h} | A: 1X- @24h")[0] == 0
     assert _gain("A: 4X+ {pepa high after 0h} | A: 1X- @24h")[1] == 0
 
 
-def test_more_milligrams_are_more_gain_and_no_milligrams_none():
+def test_more_milligrams_are_more_gain_and_no_milligrams_none() -> None:
     gains = [_gain(f"A: 4X+ {{dcs {mg}mg before 1h}} | A: 1X- @24h")[0] for mg in (0, 50, 100, 500)]
     assert gains[0] == 0
     assert (np.diff(gains) > 0).all()
 
 
-def test_doses_before_conditioning_blunt_the_dose_that_counts():
+def test_doses_before_conditioning_blunt_the_dose_that_counts() -> None:
     plain = _gain("A: 4X+ {dcs high after 0h} | A: 1X- @24h")[0]
     record = next(e for e in catalogue() if e.id == "PHA-12")
     lookup = load_parameters().number
@@ -169,7 +185,7 @@ def test_doses_before_conditioning_blunt_the_dose_that_counts():
     assert sizes["five_28d"] > 0.8 * sizes["none"]
 
 
-def test_shares_of_the_prior_do_not_depend_on_chunks_and_repeat_by_seed():
+def test_shares_of_the_prior_do_not_depend_on_chunks_and_repeat_by_seed() -> None:
     chosen = [e for e in catalogue() if e.id in {"REC-20", "REC-22", "BAS-07"}]
     one = prior_share(memory_model("dual_trace"), chosen, draws=130, seed=2)
     two = prior_share(memory_model("dual_trace"), chosen, draws=130, seed=2)
@@ -179,16 +195,19 @@ def test_shares_of_the_prior_do_not_depend_on_chunks_and_repeat_by_seed():
     assert pair.only_first + pair.only_second + pair.both + pair.neither == pytest.approx(1.0)
 
 
-def test_tallies_add_up():
+def test_tallies_add_up() -> None:
     found = board([memory_model("rescorla_wagner")], catalogue())
     name = "rescorla_wagner"
     whole = found.tally(name)
     assert sum(found.tally(name, strength=s).total for s in Strength) == whole.total
     assert sum(found.tally(name, split=s).held for s in ("training", "held_out")) == whole.held
-    assert len(found.misses(name)) == found.tally(name, strength=Strength.CORE).total - found.tally(name, strength=Strength.CORE).held
+    assert (
+        len(found.misses(name))
+        == found.tally(name, strength=Strength.CORE).total - found.tally(name, strength=Strength.CORE).held
+    )
 
 
-def test_tuning_lowers_the_loss_and_never_sees_what_is_held_out():
+def test_tuning_lowers_the_loss_and_never_sees_what_is_held_out() -> None:
     chosen = [e for e in catalogue() if e.id in {"BAS-03", "BAS-07", "BAS-12", "BAS-02", "BAS-04"}]
     model = memory_model("rescorla_wagner")
     best = tune(model, chosen, generations=6, seed=1)
@@ -201,19 +220,19 @@ def test_tuning_lowers_the_loss_and_never_sees_what_is_held_out():
 
 
 @pytest.mark.parametrize("model", memory_models().values(), ids=lambda m: m.name)
-def test_the_search_starts_at_the_stated_constants(model):
+def test_the_search_starts_at_the_stated_constants(model: Memory[Any, Any]) -> None:
     names, bounds, start = search_space(model)
     values = decode(start[None], bounds)[0]
     for name, value, (low, high, _) in zip(names, values, bounds, strict=True):
         assert value == pytest.approx(np.clip(load_parameters().parameter(name).value, low, high), rel=1e-9), name
 
 
-def test_every_part_of_the_dual_trace_can_be_left_out():
+def test_every_part_of_the_dual_trace_can_be_left_out() -> None:
     found = board(ablations(), [e for e in catalogue() if e.id in {"REC-04a", "REC-04b", "BAS-07"}])
     without = found.tally("without: no restabilisation")
     assert without.held < found.tally("without: no effect of stress").held
 
 
-def test_assumptions_that_matter_are_found():
+def test_assumptions_that_matter_are_found() -> None:
     record = next(e for e in catalogue() if e.id == "BAS-03")
     assert all(f.scored.experiment is record for f in flips(memory_model("dual_trace"), [record]))

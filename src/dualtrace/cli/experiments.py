@@ -121,9 +121,7 @@ def tune(model: str, generations: int, seed: int, output: Path | None, folder: P
 @click.option("--samples", type=int, default=500, show_default=True, help="Draws per chain after as much warm-up.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the sampler.")
 @json_option
-def fit(
-    data: Path, design: str, model: str, free: tuple[str, ...], samples: int, seed: int, as_json: bool
-) -> None:
+def fit(data: Path, design: str, model: str, free: tuple[str, ...], samples: int, seed: int, as_json: bool) -> None:
     """Fit a model to trial-by-trial fear of individuals: a CSV with columns subject, trial, fear (0 to 1).
 
     \b

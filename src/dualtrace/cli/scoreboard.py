@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +16,9 @@ from dualtrace.experiments.record import Experiment, Strength
 from dualtrace.mechanism.memory.registry import ablations, memory_model, memory_models
 from dualtrace.mechanism.parameters import ParameterTable, load_parameters
 from dualtrace.pooling.text import table
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _WHERE_NOT = (
     "A finding that holds is a sign the model can show, not evidence that the brain works so: the dual trace was "
@@ -77,7 +79,9 @@ def _constants(path: Path | None) -> ParameterTable | None:
     except ValueError as error:
         raise InputError(f"--constants {path} must be JSON, a name to a number; it is not ({error})") from None
     if not isinstance(values, dict) or not all(type(v) in {int, float} for v in values.values()):
-        raise InputError(f"--constants {path} must hold one object of names and numbers, as `tune --output` writes it")
+        raise InputError(
+            f"--constants {path} must hold one object of names and numbers, as `tune --output` writes it"
+        )
     return load_parameters().with_values(values)
 
 
@@ -178,13 +182,17 @@ def _print(result: Board, parts: dict[str, Any], asked: Request) -> None:
     if misses:
         click.echo(f"\nCore findings that {first.title.lower()} misses:")
         for miss in misses:
-            click.echo(f"  {miss['experiment']} ({miss['split'].replace('_', ' ')}), {miss['outcome']}: {miss['says']}")
+            click.echo(
+                f"  {miss['experiment']} ({miss['split'].replace('_', ' ')}), {miss['outcome']}: {miss['says']}"
+            )
     for name, prior in parts.get("prior", {}).items():
         _print_prior(name, prior)
     for name, changed in parts.get("assumptions", {}).items():
         click.echo(f"\nHangs on what was assumed where sources are silent ({name}): {len(changed)} findings")
         for flip in changed:
-            click.echo(f"  {flip['experiment']}: {flip['usual']}; low {flip['low']}, high {flip['high']}: {flip['contrast']}")
+            click.echo(
+                f"  {flip['experiment']}: {flip['usual']}; low {flip['low']}, high {flip['high']}: {flip['contrast']}"
+            )
     if asked.folder is None:
         click.echo("\n`dualtrace experiments show ID` shows one experiment, `--json` every miss of every model.")
 
@@ -224,7 +232,9 @@ def listing(folder: Path | None, as_json: bool) -> None:
         return
     head = ("id", "strength", "split", "findings", "simulated")
     click.echo(table(head, [tuple(str(row[key]) for key in head) for row in rows]))
-    click.echo(f"{len(rows)} experiments, {sum(int(str(r['simulated'])) for r in rows)} findings that can be simulated.")
+    click.echo(
+        f"{len(rows)} experiments, {sum(int(str(r['simulated'])) for r in rows)} findings that can be simulated."
+    )
 
 
 def show_one(experiment_id: str, model: str, folder: Path | None, as_json: bool) -> None:
@@ -249,7 +259,10 @@ def check_files(path: Path | None, as_json: bool) -> None:
     files = experiment_files(path)
     found, unreadable = read_experiments(files)
     by_id = {file.stem: file for file in files}
-    problems = (*unreadable, *lint([(by_id[e.id], e) for e in found], [] if path is None else [e.id for e in catalogue()]))
+    problems = (
+        *unreadable,
+        *lint([(by_id[e.id], e) for e in found], [] if path is None else [e.id for e in catalogue()]),
+    )
     if as_json:
         print_json([{"file": str(p.path), "line": p.line, "field": p.field, "message": p.message} for p in problems])
     else:
@@ -284,4 +297,3 @@ def tune_model(model: str, generations: int, seed: int, output: Path | None, fol
         tally = scored.tally(model, split=split, strength=Strength.CORE)
         click.echo(f"core findings, {split.replace('_', ' ')}: {tally}")
     click.echo(table(("constant", "value"), [(name, f"{value:.4g}") for name, value in best.constants.items()]))
-

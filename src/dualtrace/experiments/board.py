@@ -161,7 +161,9 @@ def regimes(shares: PriorShare) -> tuple[Regime, ...]:
     """Score contested pairs as regimes: which side a model takes, and under how much of its prior."""
     by_id = {scored.experiment.id: scored.experiment for scored in shares.scored}
     pairs = {
-        tuple(sorted((e.id, e.regime))): (e, by_id[e.regime]) for e in by_id.values() if e.regime and e.regime in by_id
+        tuple(sorted((e.id, e.regime))): (e, by_id[e.regime])
+        for e in by_id.values()
+        if e.regime and e.regime in by_id
     }
     return tuple(_regime(shares, *pair) for pair in pairs.values())
 

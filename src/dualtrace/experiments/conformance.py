@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.memory.contract import Event, Info, Rest, Sizes, Timeline, follow
 from dualtrace.mechanism.parameters import load_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
 
     from dualtrace.mechanism.memory.contract import Memory
 
@@ -38,8 +37,10 @@ def random_timeline(rng: np.random.Generator, rows: int = _ROWS) -> Timeline:
     cue = (rng.random((*shape, _CUES)) < 0.6).astype(float)
     context = np.eye(_CONTEXTS)[rng.integers(_CONTEXTS, size=shape)]
     us = (rng.random(shape) < 0.5).astype(float)
-    event = Event(cue, context, us, np.ones(shape), np.ones(shape), np.zeros(shape), np.zeros(shape))
-    return Timeline(Rest(hours, closes, gain, gain), event, np.full(shape, np.inf))
+    one, zero = np.ones(shape), np.zeros(shape)
+    event = Event(*map(xp.asarray, (cue, context, us, one, one, zero, zero)))
+    rest = Rest(*map(xp.asarray, (hours, closes, gain, gain)))
+    return Timeline(rest, event, xp.asarray(np.full(shape, np.inf)))
 
 
 def observe(model: Memory[Any, Any], timeline: Timeline) -> Info:
@@ -59,8 +60,8 @@ def fear_is_a_share(model: Memory[Any, Any], rng: np.random.Generator) -> Iterat
 def pairings_are_learned(model: Memory[Any, Any], rng: np.random.Generator) -> Iterator[str]:  # noqa: ARG001
     """Five pairings of a cue raise fear of it."""
     shape = (6, 1, 1)
-    zero, one = np.zeros(shape), np.ones(shape)
-    event = Event(np.ones((*shape, 1)), np.ones((*shape, 1)), one, one, one, zero, zero)
+    zero, one, cue = xp.zeros(shape), xp.ones(shape), xp.ones((*shape, 1))
+    event = Event(cue, cue, one, one, one, zero, zero)
     fear = np.asarray(observe(model, Timeline(Rest(zero, zero, zero, zero), event, zero + np.inf)).fear)[:, 0, 0]
     if not fear[-1] > fear[0]:
         yield f"five pairings must raise fear; it goes from {fear[0]:g} to {fear[-1]:g}"
@@ -75,9 +76,9 @@ def nothing_changes_nothing(model: Memory[Any, Any], rng: np.random.Generator) -
     for t in range(rows):
         state = model.rest(theta, state, Rest(*(part[t] for part in timeline.rest)))
         state, _ = model.present(theta, state, Event(*(part[t] for part in timeline.event)))
-    zero = Event(*(np.zeros_like(part[0]) for part in timeline.event))
+    zero = Event(*(xp.zeros_like(part[0]) for part in timeline.event))
     after, _ = model.present(theta, state, zero)
-    rested = model.rest(theta, state, Rest(*(np.zeros_like(part[0]) for part in timeline.rest)))
+    rested = model.rest(theta, state, Rest(*(xp.zeros_like(part[0]) for part in timeline.rest)))
     for name, other in (("a row of zeros", after), ("a rest of no time", rested)):
         changed = [
             field
@@ -99,7 +100,7 @@ def groups_do_not_meet(model: Memory[Any, Any], rng: np.random.Generator) -> Ite
     """Groups run together or alone give the same."""
     timeline = random_timeline(rng)
     alone = [observe(model, _map(timeline, lambda part, g=g: part[:, :, g : g + 1])) for g in range(_GROUPS)]
-    together = np.concatenate([np.asarray(info.fear) for info in alone], axis=2)
+    together = xp.concatenate([info.fear for info in alone], axis=2)
     yield from _same(observe(model, timeline), Info(together, together, together), "running groups alone")
 
 
@@ -155,7 +156,7 @@ def _map(timeline: Timeline, change: Callable[..., Any]) -> Timeline:
     )
 
 
-def _leaves(timeline: Timeline) -> tuple[NDArray[np.float64], ...]:
+def _leaves(timeline: Timeline) -> tuple[Any, ...]:
     return (*timeline.rest, *timeline.event, timeline.gate)
 
 

@@ -100,7 +100,8 @@ def _side(part: str, text: str) -> Side:
         match = _PIECE.match(part, place)
         if match is None or (place > 0 and match["sign"] is None):
             raise InputError(
-                f"a contrast reads like fear[DCS@test] < fear[SAL@test]; {text!r} cannot be read at {part[place:].strip()!r}"
+                "a contrast reads like fear[DCS@test] < fear[SAL@test]; "
+                f"{text!r} cannot be read at {part[place:].strip()!r}"
             )
         factor = float(match["factor"] or 1) * (-1 if match["sign"] == "-" else 1)
         if match["number"]:
@@ -117,6 +118,9 @@ def _term(quantity: str, inside: str, factor: float, text: str) -> Term:
     levels, at, phase = inside.rpartition("@")
     match = _SELECTOR.match(phase.strip())
     if not at or match is None:
-        raise InputError(f"a quantity reads like {quantity}[levels@phase] or {quantity}[levels@phase.last4]; given [{inside}] in {text!r}")
+        raise InputError(
+            f"a quantity reads like {quantity}[levels@phase] or {quantity}[levels@phase.last4]; "
+            f"given [{inside}] in {text!r}"
+        )
     wanted = frozenset(level.strip() for level in levels.split(",") if level.strip())
     return Term(quantity, wanted, match["phase"], match["end"] or "", int(match["count"] or 1), factor)

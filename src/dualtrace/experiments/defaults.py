@@ -33,7 +33,9 @@ class Defaults:
         self.paradigm = paradigm
         self.variant = variant
         table = _table(paradigm.value)
-        own = next((table[name] for name in _SPECIES if name in table and species.lower().startswith(name)), {})
+        own: dict[str, Any] = next(
+            (table[name] for name in _SPECIES if name in table and species.lower().startswith(name)), {}
+        )
         self._table = {**table, **own}
 
     def value(self, phase: Phase, field: str) -> float:
@@ -47,7 +49,8 @@ class Defaults:
         kind = self._table.get(phase.kind.value, {})
         if field not in kind:
             raise InputError(
-                f"phase {phase.name!r} must state {field}: there is no default for {phase.kind.value} in a {self.paradigm.value} paradigm"
+                f"phase {phase.name!r} must state {field}: there is no default for {phase.kind.value} "
+                f"in a {self.paradigm.value} paradigm"
             )
         return float(kind[field][self.variant])
 
@@ -69,6 +72,8 @@ class Defaults:
 
 @cache
 def _table(paradigm: str) -> dict[str, Any]:
-    whole: dict[str, Any] = read_yaml(Path(str(resources.files("dualtrace") / "data" / "experiment_defaults.yaml"))).content
+    whole: dict[str, Any] = read_yaml(
+        Path(str(resources.files("dualtrace") / "data" / "experiment_defaults.yaml"))
+    ).content
     table: dict[str, Any] = whole[paradigm]
     return _table(table["like"]) if "like" in table else table

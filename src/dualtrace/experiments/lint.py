@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from dualtrace.errors import InputError, Problem
@@ -43,7 +44,9 @@ def lint(experiments: Sequence[tuple[Path, Experiment]], known: Sequence[str] = 
             ]
         if experiment.regime and experiment.regime not in names:
             message = f"there is no experiment {experiment.regime!r}."
-            problems.append(Problem(path, lines.line(("regime",)), "regime", message, "Name one that exists.", check="regime"))
+            problems.append(
+                Problem(path, lines.line(("regime",)), "regime", message, "Name one that exists.", check="regime")
+            )
     return tuple(problems)
 
 
@@ -59,7 +62,11 @@ def drugs_are_known(experiment: Experiment) -> Iterator[Complaint]:
                 try:
                     drug(given.name)
                 except InputError as error:
-                    yield Complaint(("phases",), f"phase {phase.name!r}: {error}.", "Use one of them, or add the drug to drugs.yaml.")
+                    yield Complaint(
+                        ("phases",),
+                        f"phase {phase.name!r}: {error}.",
+                        "Use one of them, or add the drug to drugs.yaml.",
+                    )
                 if given.dose_mg is not None and given.name != "dcs":
                     message = f"phase {phase.name!r} gives {given.name} in mg, which only dcs has kinetics for."
                     yield Complaint(("phases",), message, "State gain: low, medium or high.")
@@ -89,7 +96,9 @@ def findings_have_presentations(experiment: Experiment) -> Iterator[Complaint]:
             for index in experiment.matching(term.levels):
                 group = experiment.groups[index]
                 if term.phase not in shown[group]:
-                    message = f"{finding.contrast!r}: group {','.join(group)} has no presentation in phase {term.phase!r}."
+                    message = (
+                        f"{finding.contrast!r}: group {','.join(group)} has no presentation in phase {term.phase!r}."
+                    )
                     yield Complaint(("findings", number), message, "Name a phase that the group went through.")
 
 
@@ -112,9 +121,11 @@ def terms_differ(experiment: Experiment) -> Iterator[Complaint]:
         if finding.contrast is None:
             continue
         sides = finding.parsed.sides
-        if any(left == right for left, right in zip(sides, sides[1:], strict=False)):
+        if any(left == right for left, right in pairwise(sides)):
             yield Complaint(
-                ("findings", number), f"{finding.contrast!r} compares a quantity with itself.", "Name two groups or phases."
+                ("findings", number),
+                f"{finding.contrast!r} compares a quantity with itself.",
+                "Name two groups or phases.",
             )
 
 

@@ -73,7 +73,9 @@ def _drugs(body: str) -> tuple[list[dict[str, Any]], str]:
     for match in _DRUG.finditer(body):
         amount = match["amount"]
         size = {"dose_mg": float(amount[:-2])} if amount.endswith("mg") else {"gain": amount}
-        given.append({"name": match["name"], **size, f"{match['when']}_h": float(match["time"]) * _HOURS[match["unit"]]})
+        given.append(
+            {"name": match["name"], **size, f"{match['when']}_h": float(match["time"]) * _HOURS[match["unit"]]}
+        )
     rest = _DRUG.sub("", body)
     if "{" in rest or "}" in rest:
         raise InputError(f"a drug reads like {{dcs high before 0.5h}} or {{dcs 50mg after 0h}}; given {body!r}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from dualtrace.errors import InputError
 from dualtrace.frozen import Frozen, Text
+from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.chain import Switches, consolidation_boost
 from dualtrace.mechanism.linear import Doses
 from dualtrace.mechanism.parameters import load_parameters
@@ -122,7 +123,7 @@ def _lost(dose: Dosed, all_doses: Sequence[Dosed], lookup: Lookup) -> NDArray[np
     )
     times = np.array([d.time_h for d in earlier])
     spared: Tolerance = default_tolerance(lookup)
-    return np.asarray(lost_before(Doses(times, np.ones_like(times)), spared)[..., -1])
+    return np.asarray(lost_before(Doses(xp.asarray(times), xp.ones(times.shape)), spared)[..., -1])
 
 
 def _human(dose: Dosed, window_h: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -139,9 +140,9 @@ def _boosts(dose_mg: float, minutes_before: float, session_min: float) -> NDArra
     """``M`` of the typical person for every window of :data:`_WINDOWS_H`, without tolerance."""
     scenario = Scenario(dose_mg, minutes_before, session_min, switches=Switches(tolerance=False))
     chain = chain_of(scenario, load_parameters().number, Deviations())
-    doses = Doses(np.array([-minutes_before / _MINUTES]), np.array([dose_mg]))
+    doses = Doses(xp.asarray([-minutes_before / _MINUTES]), xp.asarray([dose_mg]))
     whole = [
-        consolidation_boost(chain._replace(window_h=np.asarray(window)), doses, scenario.session_end_h)
+        consolidation_boost(chain._replace(window_h=xp.asarray(window)), doses, scenario.session_end_h)
         for window in _WINDOWS_H
     ]
     return np.array([float(boost) for boost in whole])

@@ -28,7 +28,7 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True)
 class Dosed:
-    """A drug given: when on the clock of the experiment, and hours from the end of its session (0: before the end)."""
+    """A drug given: when on the experiment's clock, and hours from the end of its session (0: before the end)."""
 
     given: Given
     time_h: float
@@ -150,7 +150,9 @@ class _Layout:
         length = 1.0 if phase.cs_s is None else min(phase.cs_s / self.defaults.cue_unit_s, 1.0)
         strengths = [us if i + 1 in on else 0.0 for i in range(count)]
         rows = [
-            Row(cue=cue, context=phase.context, us=strength, length=1.0 if strength else length, quality=phase.quality)
+            Row(
+                cue=cue, context=phase.context, us=strength, length=1.0 if strength else length, quality=phase.quality
+            )
             for strength in strengths
         ]
         return rows, self.stated(phase, "every_min") if count else 0.0

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from dualtrace.experiments.contrast import Contrast, parse_contrast, parse_term
 from dualtrace.errors import InputError
+from dualtrace.experiments.contrast import Contrast, parse_contrast, parse_term
 from dualtrace.frozen import Frozen, Text, Url
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]*$")]
@@ -80,7 +80,9 @@ class Given(Frozen):
     @model_validator(mode="after")
     def _has_time_and_amount(self) -> Given:
         if (self.before_h is None) == (self.after_h is None):
-            raise ValueError(f"a drug needs exactly one time, before_h or after_h (hours); {self.name} has {self._times}")
+            raise ValueError(
+                f"a drug needs exactly one time, before_h or after_h (hours); {self.name} has {self._times}"
+            )
         if (self.gain is None) == (self.dose_mg is None):
             raise ValueError(f"{self.name} needs exactly one amount: gain (low, medium, high) or dose_mg")
         if self.only_if_end_fear_below is not None and self.after_h is None:
@@ -235,9 +237,9 @@ class Experiment(Frozen):
     """The experiment that found the opposite: the two are scored as regimes."""
 
     phases: tuple[Phase, ...] = ()
-    design: dict[Name, Text] = {}
-    factors: dict[Name, dict[Name, dict[str, Any]]] = {}
-    people: dict[Name, Level] = {}
+    design: dict[Name, Text] = Field(default_factory=dict)
+    factors: dict[Name, dict[Name, dict[str, Any]]] = Field(default_factory=dict)
+    people: dict[Name, Level] = Field(default_factory=dict)
     findings: Annotated[tuple[Finding, ...], Field(min_length=1)]
     note: Text | None = None
 
@@ -246,7 +248,9 @@ class Experiment(Frozen):
         if self.phases and self.design:
             raise ValueError("give the procedure as phases or as a design in one line per group, not as both")
         if self.people and abs(sum(level.share for level in self.people.values()) - 1) > 1e-6:
-            raise ValueError(f"shares of people must add up to 1; given {sum(p.share for p in self.people.values()):g}")
+            raise ValueError(
+                f"shares of people must add up to 1; given {sum(p.share for p in self.people.values()):g}"
+            )
         names = [phase.name for phase in self.phases]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"phases must have different names; {twice!r} stands twice")
@@ -254,7 +258,9 @@ class Experiment(Frozen):
             self.procedure(group)
         for number, finding in enumerate(self.findings):
             if finding.where is None and self.where is None:
-                raise ValueError(f"findings[{number}] does not say where it was read; give it, or the experiment, a where")
+                raise ValueError(
+                    f"findings[{number}] does not say where it was read; give it, or the experiment, a where"
+                )
             self._require_known(finding, number)
         return self
 
@@ -289,14 +295,18 @@ class Experiment(Frozen):
             for key, value in changes.items():
                 name, _, field = key.rpartition(".")
                 if name not in phases or field not in Phase.model_fields:
-                    raise ValueError(f"{place} sets {key!r}, but there is no such phase and field; phases: {', '.join(phases)}")
+                    raise ValueError(
+                        f"{place} sets {key!r}, but there is no such phase and field; phases: {', '.join(phases)}"
+                    )
                 phases[name] = {**phases[name], field: value}
         try:
             return tuple(Phase.model_validate(phase) for phase in phases.values())
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in detail["loc"])
-            raise ValueError(f"group {','.join(group)}: {where}: {detail['msg'].removeprefix('Value error, ')}") from None
+            raise ValueError(
+                f"group {','.join(group)}: {where}: {detail['msg'].removeprefix('Value error, ')}"
+            ) from None
 
     def _changes(self, group: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
         changes = [
@@ -324,13 +334,17 @@ class Experiment(Frozen):
             for level in term.levels:
                 if level not in known:
                     raise ValueError(
-                        f"findings[{number}] names the group {level!r}, which does not exist; groups: {', '.join(known) or 'one'}"
+                        f"findings[{number}] names the group {level!r}, which does not exist; "
+                        f"groups: {', '.join(known) or 'one'}"
                     )
             if not self.matching(term.levels):
-                raise ValueError(f"findings[{number}] asks for {','.join(sorted(term.levels))}: no group has all of these")
+                raise ValueError(
+                    f"findings[{number}] asks for {','.join(sorted(term.levels))}: no group has all of these"
+                )
             if term.phase not in phases:
                 raise ValueError(
-                    f"findings[{number}] names the phase {term.phase!r}, which does not exist; phases: {', '.join(sorted(phases))}"
+                    f"findings[{number}] names the phase {term.phase!r}, which does not exist; "
+                    f"phases: {', '.join(sorted(phases))}"
                 )
 
 

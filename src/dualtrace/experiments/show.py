@@ -19,7 +19,9 @@ def show_experiment(experiment: Experiment, model: Memory[Any, Any]) -> str:
     lines = [
         f"{experiment.id}: {experiment.title}",
         f"{experiment.citation}" + (f", doi {experiment.doi}" if experiment.doi else ""),
-        f"{experiment.species}; {experiment.strength.value}; {experiment.split.replace('_', ' ')}; {experiment.family}",
+        "; ".join(
+            (experiment.species, experiment.strength.value, experiment.split.replace("_", " "), experiment.family)
+        ),
         "",
         "Procedure",
         *_procedure(experiment),
@@ -33,17 +35,26 @@ def show_experiment(experiment: Experiment, model: Memory[Any, Any]) -> str:
     scored = {s.number: s for s in score(done)}
     for number, finding in enumerate(experiment.findings):
         lines.append(f"  {finding.says}")
-        lines.append(f"    {_outcome(scored[number], done)}" if number in scored else f"    not simulated: {finding.not_simulated}")
+        lines.append(
+            f"    {_outcome(scored[number], done)}"
+            if number in scored
+            else f"    not simulated: {finding.not_simulated}"
+        )
     measured = sizes(done)
     if measured:
         lines += ["", "Sizes: measured mean (SD), simulated"]
         for sized in measured:
             spread = f" ({sized.measured.sd:.2f})" if sized.measured.sd is not None else ""
-            lines.append(f"  {sized.measured.term}: {sized.measured.mean:.2f}{spread}, {float(sized.simulated[0]):.2f}")
+            lines.append(
+                f"  {sized.measured.term}: {sized.measured.mean:.2f}{spread}, {float(sized.simulated[0]):.2f}"
+            )
     if experiment.note:
         lines += ["", experiment.note]
     if experiment.where is not None:
-        lines += ["", f"Read in: {experiment.where.text}, {experiment.where.place} {experiment.where.url or ''}".rstrip()]
+        lines += [
+            "",
+            f"Read in: {experiment.where.text}, {experiment.where.place} {experiment.where.url or ''}".rstrip(),
+        ]
     return "\n".join(lines)
 
 

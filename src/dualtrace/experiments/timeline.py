@@ -11,6 +11,7 @@ import numpy as np
 from dualtrace.experiments.defaults import Variant
 from dualtrace.experiments.pharmacology import on_board, session_gain
 from dualtrace.experiments.procedure import procedure_of
+from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.memory.contract import Event, Rest, Sizes, Timeline
 
 if TYPE_CHECKING:
@@ -93,15 +94,16 @@ def _batch(groups: tuple[Group, ...], cues: int, contexts: int) -> Batch:
             quality[t, 0, g], gate[t, 0, g] = row.quality, _gate(row)
             cue[t, 0, g, [letters.index(letter) for letter in row.cue]] = 1
             context[t, 0, g, [places.index(letter) for letter in row.context]] = 1
-    rest = Rest(plain["hours"], plain["closes"], none, none)
-    event = Event(cue, context, plain["us"], plain["length"], quality, none, plain["stress"])
+    rest = Rest(*map(xp.asarray, (plain["hours"], plain["closes"], none, none)))
+    told = (cue, context, plain["us"], plain["length"], quality, none, plain["stress"])
+    event = Event(*map(xp.asarray, told))
     dosed = tuple(
         (t, g, row)
         for g, group in enumerate(groups)
         for t, row in enumerate(group.procedure.rows)
         if row.closed or row.on_board
     )
-    return Batch(groups, Timeline(rest, event, gate), dosed)
+    return Batch(groups, Timeline(rest, event, xp.asarray(gate)), dosed)
 
 
 def timeline_of(batch: Batch, lookup: Lookup, draws: int = 1) -> tuple[Timeline, Sizes]:
@@ -119,8 +121,8 @@ def timeline_of(batch: Batch, lookup: Lookup, draws: int = 1) -> tuple[Timeline,
                 known[g, row.on_board] = on_board(row.on_board, doses, lookup)
             drug[t, :, g] = known[g, row.on_board].threat
     timeline = batch.plain._replace(
-        rest=batch.plain.rest._replace(safety_gain=safety, threat_gain=threat),
-        event=batch.plain.event._replace(drug=drug),
+        rest=batch.plain.rest._replace(safety_gain=xp.asarray(safety), threat_gain=xp.asarray(threat)),
+        event=batch.plain.event._replace(drug=xp.asarray(drug)),
     )
     return timeline, Sizes((draws, len(batch.groups)), cues, contexts, rows)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import differential_evolution
+from scipy.optimize import Bounds, differential_evolution
 
 from dualtrace.errors import InputError
 from dualtrace.experiments.pharmacology import CONSTANTS
@@ -102,8 +102,8 @@ def tune(
     rng = np.random.default_rng(seed)
     population = np.vstack([start, rng.random((_POPULATION - 1, len(names)))])
     found = differential_evolution(
-        cost,
-        [(0.0, 1.0)] * len(names),
+        cost,  # type: ignore[arg-type] # the stubs know no vectorised cost
+        Bounds(np.zeros(len(names)), np.ones(len(names))),
         init=population,
         maxiter=generations,
         tol=0,

@@ -128,7 +128,11 @@ class DualTrace(Memory[Constants, Traces]):
     def rest(self, theta: Constants, state: Traces, rest: Rest) -> Traces:
         """Store what the session left open, if one has just ended; then let time pass."""
         closed = store(theta, state, rest)
-        gone = xp.exp(-per_element(rest.hours, 2) / _bound(theta.retrievability_h) / xp.maximum(closed.sessions, 1) ** _bound(theta.spacing))
+        gone = xp.exp(
+            -per_element(rest.hours, 2)
+            / _bound(theta.retrievability_h)
+            / xp.maximum(closed.sessions, 1) ** _bound(theta.spacing)
+        )
         return closed._replace(
             retrievability=closed.retrievability * gone,
             fresh=closed.fresh * xp.exp(-per_element(rest.hours, 2) / _bound(theta.fresh_h)),
@@ -142,7 +146,9 @@ def net_threat(theta: Constants, state: Traces, context: Array) -> Array:
     weight = context + per_element(theta.context_leak) * (1 - context)
     recalled = state.retrievability * state.safety + state.fresh
     wait = xp.sum(context[..., None, :] * state.wait, axis=-1)
-    return state.threat * expectancy(wait) ** per_element(theta.wait_weight) - xp.sum(weight[..., None, :] * recalled, axis=-1)
+    return state.threat * expectancy(wait) ** per_element(theta.wait_weight) - xp.sum(
+        weight[..., None, :] * recalled, axis=-1
+    )
 
 
 def fear(theta: Constants, expected: Array) -> Array:
@@ -150,9 +156,9 @@ def fear(theta: Constants, expected: Array) -> Array:
     return sigmoid(theta.fear_slope * (expected - theta.fear_middle))
 
 
-def sigmoid(value: Array) -> Array:
+def sigmoid(value: ArrayLike) -> Array:
     """Logistic function that does not overflow."""
-    return 0.5 * (1 + xp.tanh(0.5 * value))
+    return 0.5 * (1 + xp.tanh(0.5 * xp.asarray(value)))
 
 
 def switch(value: Array, middle: ArrayLike, steepness: ArrayLike) -> Array:
@@ -221,7 +227,8 @@ def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
         threat=state.threat + closes * restabilised(theta, state, lability, per_element(rest.threat_gain)),
         threat_new=state.threat_new * (1 - closes),
         safety=xp.minimum(state.safety + ends * kept * state.fresh, _bound(theta.safety_max)),
-        retrievability=state.retrievability + ends * xp.minimum(share / _bound(theta.storage_opens), 1) * (1 - state.retrievability),
+        retrievability=state.retrievability
+        + ends * xp.minimum(share / _bound(theta.storage_opens), 1) * (1 - state.retrievability),
         sessions=state.sessions + ends * storing * share,
         fresh=state.fresh * (1 - ends),
         mismatch=state.mismatch * (1 - closes),

@@ -34,7 +34,9 @@ class Pinned(Memory[Any, Any]):
 
     def __init__(self, base: Memory[Any, Any], pins: Mapping[str, float | str], *, name: str, title: str) -> None:
         if unknown := set(pins) - set(base.constants):
-            raise ValueError(f"{base.name} has no constant {', '.join(sorted(unknown))}; it has {', '.join(base.constants)}")
+            raise ValueError(
+                f"{base.name} has no constant {', '.join(sorted(unknown))}; it has {', '.join(base.constants)}"
+            )
         self.base, self.pins, self.name, self.title, self.source = base, dict(pins), name, title, base.source
         self.constants = tuple(constant for constant in base.constants if constant not in pins)
 

@@ -70,7 +70,9 @@ def memory_models() -> dict[str, Memory[Any, Any]]:
         model = entry.load()
         model = model() if isinstance(model, type) else model
         if not isinstance(model, Memory):
-            raise InputError(f"the entry point {entry.name} = {entry.value} must give a dualtrace memory model; it gives {model!r}")
+            raise InputError(
+                f"the entry point {entry.name} = {entry.value} must give a dualtrace memory model; it gives {model!r}"
+            )
         if model.name in found:
             raise InputError(f"two memory models are called {model.name}; {entry.value} needs another name")
         found[model.name] = model
@@ -94,4 +96,6 @@ def memory_model(name: str) -> Memory[Any, Any]:
 def ablations() -> tuple[Memory[Any, Any], ...]:
     """The dual trace without one part at a time."""
     whole = DualTrace()
-    return tuple(Pinned(whole, pins, name=f"without: {name}", title=name.capitalize()) for name, pins in ABLATIONS.items())
+    return tuple(
+        Pinned(whole, pins, name=f"without: {name}", title=name.capitalize()) for name, pins in ABLATIONS.items()
+    )

@@ -165,4 +165,6 @@ def scoreboard_alt(spec: ScoreboardSpec) -> str:
         whole = sum(line.marks[i] is Mark.ALL for line in spec.lines)
         other = sum(line.marks[i] is Mark.OPPOSITE for line in spec.lines)
         parts.append(f"{model}: all findings of {whole} experiments, the opposite of one or more in {other}")
-    return f"Scoreboard of {len(spec.models)} memory models on {len(spec.lines)} experiments. " + "; ".join(parts) + "."
+    return (
+        f"Scoreboard of {len(spec.models)} memory models on {len(spec.lines)} experiments. " + "; ".join(parts) + "."
+    )

@@ -33,9 +33,9 @@ INTRODUCTION = (
     "authors published. What is held out was scored once tuning was over."
 )
 LIMITS = (
-    "A finding that holds is a sign that a model can show, not evidence that the brain works so. Signs do not identify "
-    "a model: other constants show as much. Counts, lengths and times that a source does not state are assumed, and "
-    "animal doses enter as a low, medium or high gain, for want of animal pharmacokinetics."
+    "A finding that holds is a sign that a model can show, not evidence that the brain works so. Signs do not "
+    "identify a model: other constants show as much. Counts, lengths and times that a source does not state "
+    "are assumed, and animal doses enter as a low, medium or high gain, for want of animal pharmacokinetics."
 )
 CAPTION = (
     "Bold numbers: training; plain: held out; grey: contested. A finding counts when the difference in fear is at "
