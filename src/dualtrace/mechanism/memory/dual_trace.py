@@ -30,7 +30,6 @@ class Constants(NamedTuple):
     context_leak: ArrayLike
     fear_slope: ArrayLike
     fear_middle: ArrayLike
-    relearning: ArrayLike
     lability_threshold: ArrayLike
     age_effect: ArrayLike
     stress_effect: ArrayLike
@@ -42,7 +41,6 @@ class Constants(NamedTuple):
     threat_max: ArrayLike
     unlearning: ArrayLike
     lability_h: ArrayLike
-    storage_unaided: ArrayLike
     storage_rate: ArrayLike
     novelty_half: ArrayLike
     safety_max: ArrayLike
@@ -178,13 +176,10 @@ def _learn(theta: Constants, state: Traces, event: Event, present: Array, here: 
     counted = reinforced[..., None] * here
     rise = per_element(theta.threat_rate * xp.maximum(error, 0)) * shown
     drop = per_element(theta.unlearning * missed) * shown * state.lability
-    unsafe = (1 - _bound(xp.where(event.us > 0, 1.0, 0.0))) * here * shown[..., None]
     safe = per_element(theta.safety_rate * event.quality * missed) * shown
     return state._replace(
         threat=xp.clip(state.threat + rise - drop, 0, per_element(theta.threat_max)),
         threat_new=state.threat_new + rise,
-        retrievability=state.retrievability
-        + xp.minimum(_bound(theta.relearning) * unsafe, 1) * (1 - state.retrievability),
         fresh=state.fresh + (safe[..., None] * expectancy(state.wait)) * here,
         mismatch=state.mismatch + per_element(missed) * shown,
         wait=state.wait + counted * _bound(theta.wait_rate) * (state.waiting - state.wait),
@@ -219,8 +214,7 @@ def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
     lability = xp.maximum(state.lability, closes * opened(theta, state, share))
     storing = switch(share, _bound(theta.storage_opens), _bound(theta.switch_steepness))
     novelty = _bound(theta.novelty_half) / (_bound(theta.novelty_half) + state.safety)
-    aided = 1 - xp.exp(-_bound(theta.storage_rate) * xp.maximum(1 + novelty * _bound(rest.safety_gain), 0) * storing)
-    kept = _bound(theta.storage_unaided) + (1 - _bound(theta.storage_unaided)) * aided
+    kept = 1 - xp.exp(-_bound(theta.storage_rate) * xp.maximum(1 + novelty * _bound(rest.safety_gain), 0) * storing)
     ends = closes[..., None]
     recalled_h = state.age_h * (1 - xp.minimum(state.mismatch, 1) * closes)
     return state._replace(
