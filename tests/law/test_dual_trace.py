@@ -57,8 +57,8 @@ def test_extinction_only_is_never_harmed_by_an_agonist() -> None:
 
 
 def test_restabilisation_alone_can_only_harm() -> None:
-    """Where nothing is stored as safety the drug has nothing but the threat trace: fear rises, or stays."""
-    theta = theta_of(storage_rate=0.0)
+    """Where all safety is stored without NMDA receptors the drug has nothing but the threat trace: fear rises."""
+    theta = theta_of(storage_unaided=1.0)
     for exposures in (1, 3, 8, 20):
         fear = fear_at_test(extinction([0.0, 0.3, 0.6], exposures=exposures), theta)
         assert (np.diff(fear, axis=1) >= -1e-12).all()

@@ -41,7 +41,7 @@ class Constants(NamedTuple):
     threat_max: ArrayLike
     unlearning: ArrayLike
     lability_h: ArrayLike
-    storage_rate: ArrayLike
+    storage_unaided: ArrayLike
     novelty_half: ArrayLike
     safety_max: ArrayLike
     retrievability_h: ArrayLike
@@ -212,9 +212,10 @@ def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
     closes = per_element(rest.closes)
     share = learned_share(theta, state)
     lability = xp.maximum(state.lability, closes * opened(theta, state, share))
-    storing = switch(share, _bound(theta.storage_opens), _bound(theta.switch_steepness))
     novelty = _bound(theta.novelty_half) / (_bound(theta.novelty_half) + state.safety)
-    kept = 1 - xp.exp(-_bound(theta.storage_rate) * xp.maximum(1 + novelty * _bound(rest.safety_gain), 0) * storing)
+    drive = share * xp.maximum(1 + novelty * _bound(rest.safety_gain), 0)
+    storing = switch(drive, _bound(theta.storage_opens), _bound(theta.switch_steepness))
+    kept = _bound(theta.storage_unaided) + (1 - _bound(theta.storage_unaided)) * storing
     ends = closes[..., None]
     recalled_h = state.age_h * (1 - xp.minimum(state.mismatch, 1) * closes)
     return state._replace(

@@ -29,14 +29,14 @@ class Mark(StrEnum):
     """What a model does with the findings of one experiment."""
 
     ALL = "every finding holds"
-    SOME = "some hold"
+    SOME = "some hold (the core shows the share)"
     NONE = "none holds"
     OPPOSITE = "at least one comes out the other way round"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One experiment: its name, the group it stands in, and a mark per model."""
+    """One experiment: its name, the group it stands in, and per model a mark and the share of findings that hold."""
 
     name: str
     title: str
@@ -44,6 +44,7 @@ class Line:
     held_out: bool
     contested: bool
     marks: tuple[Mark, ...]
+    shares: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,11 @@ def scoreboard_spec(board: Board, *, title: str, footnote: str = "") -> Scoreboa
                 experiment.split == "held_out",
                 experiment.strength is Strength.CONTESTED,
                 tuple(_mark(group) for group in found),
+                tuple(sum(s.outcome is Outcome.PASS for s in group) / len(group) for group in found),
             )
         )
+    order = list(dict.fromkeys(line.group for line in lines))
+    lines.sort(key=lambda line: order.index(line.group))
     return ScoreboardSpec(title, tuple(model.title for model in board.models), tuple(lines), footnote)
 
 
@@ -125,24 +129,24 @@ def _line(
     if not narrow:
         title = wrap(line.title, width=right - left - 0.75, size=size)
         canvas.text(left + 0.7, y, title[0] + ("…" if len(title) > 1 else ""), size=size, color=color)
-    for x, mark in zip(xs, line.marks, strict=True):
-        _DRAW[mark](canvas, x, y)
+    for x, mark, share in zip(xs, line.marks, line.shares, strict=True):
+        _DRAW[mark](canvas, x, y, share)
 
 
-def _filled(canvas: Canvas, x: float, y: float) -> None:
+def _filled(canvas: Canvas, x: float, y: float, share: float) -> None:  # noqa: ARG001
     canvas.disc(x, y, _RADIUS, face=DRUG)
 
 
-def _partly(canvas: Canvas, x: float, y: float) -> None:
+def _partly(canvas: Canvas, x: float, y: float, share: float) -> None:
     canvas.disc(x, y, _RADIUS, face=None, edge=DRUG, width=0.9)
-    canvas.disc(x, y, _RADIUS * 0.45, face=DRUG)
+    canvas.disc(x, y, _RADIUS * 0.72 * share**0.5, face=DRUG)
 
 
-def _empty(canvas: Canvas, x: float, y: float) -> None:
+def _empty(canvas: Canvas, x: float, y: float, share: float) -> None:  # noqa: ARG001
     canvas.disc(x, y, _RADIUS, face=None, edge=FAINT, width=0.9)
 
 
-def _cross(canvas: Canvas, x: float, y: float) -> None:
+def _cross(canvas: Canvas, x: float, y: float, share: float) -> None:  # noqa: ARG001
     r = _RADIUS * 0.85
     for up in (r, -r):
         canvas.line([(x - r, y - up), (x + r, y + up)], color=PLACEBO, width=1.5)
@@ -153,7 +157,7 @@ _DRAW = {Mark.ALL: _filled, Mark.SOME: _partly, Mark.NONE: _empty, Mark.OPPOSITE
 
 def _keys() -> list[Key]:
     def symbol(canvas: Canvas, left: float, y: float, mark: Mark) -> None:
-        _DRAW[mark](canvas, left + _RADIUS, y)
+        _DRAW[mark](canvas, left + _RADIUS, y, 0.5)
 
     return [Key(partial(symbol, mark=mark), 2 * _RADIUS, mark.value) for mark in Mark]
 
