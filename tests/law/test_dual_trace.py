@@ -57,11 +57,23 @@ def test_extinction_only_is_never_harmed_by_an_agonist() -> None:
 
 
 def test_restabilisation_alone_can_only_harm() -> None:
-    """Where all safety is stored without NMDA receptors the drug has nothing but the threat trace: fear rises."""
-    theta = theta_of(storage_unaided=1.0)
+    """Where nothing can be stored as safety the drug has nothing but the threat trace: fear rises, or stays."""
+    theta = theta_of(storage_opens=1e6)
     for exposures in (1, 3, 8, 20):
         fear = fear_at_test(extinction([0.0, 0.3, 0.6], exposures=exposures), theta)
         assert (np.diff(fear, axis=1) >= -1e-12).all()
+
+
+def test_a_full_block_stores_no_safety_and_a_full_session_needs_no_drug() -> None:
+    """The gate: full block leaves fear of an untouched threat or more; where all is covered a gain adds nothing."""
+    theta = theta_of(restabilisation=0.0, unlearning=0.0)
+    blocked, plain = fear_at_test(extinction([-1.0, 0.0], exposures=12), theta).T
+    none = fear_at_test(extinction([0.0], exposures=0), theta)[:, 0]
+    np.testing.assert_allclose(blocked, none, atol=1e-9)
+    assert (plain <= blocked + 1e-12).all()
+    steep = theta_of(restabilisation=0.0, storage_opens=0.2, switch_steepness=20.0)
+    gained, without = fear_at_test(extinction([0.6, 0.0], exposures=400), steep).T
+    assert np.abs(gained - without).max() < 0.01
 
 
 def test_the_effect_of_the_drug_is_continuous_at_no_drug() -> None:

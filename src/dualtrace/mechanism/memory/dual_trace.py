@@ -41,7 +41,6 @@ class Constants(NamedTuple):
     threat_max: ArrayLike
     unlearning: ArrayLike
     lability_h: ArrayLike
-    storage_unaided: ArrayLike
     novelty_half: ArrayLike
     safety_max: ArrayLike
     retrievability_h: ArrayLike
@@ -215,13 +214,12 @@ def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
     novelty = _bound(theta.novelty_half) / (_bound(theta.novelty_half) + state.safety)
     drive = share * xp.maximum(1 + novelty * _bound(rest.safety_gain), 0)
     storing = switch(drive, _bound(theta.storage_opens), _bound(theta.switch_steepness))
-    kept = _bound(theta.storage_unaided) + (1 - _bound(theta.storage_unaided)) * storing
     ends = closes[..., None]
     recalled_h = state.age_h * (1 - xp.minimum(state.mismatch, 1) * closes)
     return state._replace(
         threat=state.threat + closes * restabilised(theta, state, lability, per_element(rest.threat_gain)),
         threat_new=state.threat_new * (1 - closes),
-        safety=xp.minimum(state.safety + ends * kept * state.fresh, _bound(theta.safety_max)),
+        safety=xp.minimum(state.safety + ends * storing * state.fresh, _bound(theta.safety_max)),
         retrievability=state.retrievability
         + ends * xp.minimum(share / _bound(theta.storage_opens), 1) * (1 - state.retrievability),
         sessions=state.sessions + ends * storing * share,

@@ -32,7 +32,6 @@ ABLATIONS: Mapping[str, Mapping[str, float | str]] = {
     "context beside a cue unseen": {"dual_trace.context_salience": 0.0},
     "no effect of spacing": {"dual_trace.spacing": 0.0},
     "no expectation of omissions": {"dual_trace.wait_rate": 0.0},
-    "no storage without NMDA": {"dual_trace.storage_unaided": 0.0},
     "storage as needy when known": {"dual_trace.novelty_half": 1e6},
     "fresh safety does not fade": {"dual_trace.fresh_h": 1e6},
     "safety never fades": {"dual_trace.retrievability_h": 1e9},
