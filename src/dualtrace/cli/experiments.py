@@ -118,7 +118,9 @@ def tune(model: str, generations: int, seed: int, output: Path | None, folder: P
 @click.option("--design", required=True, metavar="LINE", help='For example "A: 3CS+ | B: 20CS- @24h | B: 4CS- @24h".')
 @click.option("--model", default="dual_trace", show_default=True, metavar="NAME", help="The model to fit.")
 @click.option("--free", multiple=True, required=True, metavar="CONSTANT", help="A constant to estimate; repeat it.")
-@click.option("--scale", default="freezing", show_default=True, help="freezing, suds, expectancy, expectancy_100 or scr.")
+@click.option(
+    "--scale", default="freezing", show_default=True, help="freezing, suds, expectancy, expectancy_100 or scr."
+)
 @click.option("--column", default="fear", show_default=True, metavar="NAME", help="Column of the readings.")
 @click.option("--samples", type=int, default=500, show_default=True, help="Draws per chain after as much warm-up.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the sampler.")

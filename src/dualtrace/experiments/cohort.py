@@ -97,7 +97,9 @@ def simulate_cohort(
         A constant is unknown or its typical value outside its range; a number is not one of those allowed.
     """
     if n < 1 or not noise > 0 or not 0 <= missing < 1:
-        raise InputError(f"n must be at least 1, noise above 0 and missing in [0, 1); given {n}, {noise:g}, {missing:g}")
+        raise InputError(
+            f"n must be at least 1, noise above 0 and missing in [0, 1); given {n}, {noise:g}, {missing:g}"
+        )
     table = table or load_parameters()
     rng = np.random.default_rng(seed)
     plan = design_of(design)

@@ -18,6 +18,7 @@ from dualtrace.experiments.design import design_of
 from dualtrace.experiments.fitted import Fitted, Summary
 from dualtrace.experiments.posterior import (
     SPREAD_SCALE,
+    centred,
     constants_of,
     expected_of,
     load,
@@ -52,7 +53,7 @@ def fit(
     chains: int = 4,
     warmup: int = 500,
     draws: int = 500,
-    target_accept: float = 0.9,
+    target_accept: float = 0.85,
     seed: int = 1,
     table: ParameterTable | None = None,
 ) -> Fitted:
@@ -82,35 +83,37 @@ def fit(
         The density is not finite anywhere near the prior.
     """
     if chains < 1 or warmup < 1 or draws < _FEWEST:
-        raise InputError(f"chains and warmup must be at least 1 and draws {_FEWEST}; given {chains}, {warmup}, {draws}")
+        raise InputError(
+            f"chains and warmup must be at least 1 and draws {_FEWEST}; given {chains}, {warmup}, {draws}"
+        )
     if not 0 < target_accept < 1:
         raise InputError(f"target_accept must lie between 0 and 1; given {target_accept:g}")
     plan = design_of(design)
     problem = problem_of(model, plan, responses, free, table or load_parameters())
     load("numpyro")
     with load("jax").enable_x64(True):
+        problem = centred(problem)
         raw, divergences = _sample(problem, (chains, warmup, draws), target_accept, seed)
         found = _derived(problem, raw)
     return _fitted(problem, plan.says, raw, found, divergences, seed)
 
 
-def _sample(
-    problem: Problem, size: tuple[int, int, int], target_accept: float, seed: int
-) -> tuple[Place, int]:
+def _sample(problem: Problem, size: tuple[int, int, int], target_accept: float, seed: int) -> tuple[Place, int]:
     """Draws by name, ``(chains, draws, ...)``, and the number of divergent transitions."""
     jax, infer = load("jax"), load("numpyro.infer")
     chains, warmup, draws = size
     rng = np.random.default_rng(seed)
     places = [start(problem, rng, _JITTER) for _ in range(chains)]
-    _require_finite(problem, places)
+    density = jax.jit(partial(potential, problem))
+    _require_finite(problem, density, places)
     first = {name: np.stack([place[name] for place in places]) for name in places[0]}
     first = first if chains > 1 else {name: value[0] for name, value in first.items()}
     sampler = infer.MCMC(
-        infer.NUTS(potential_fn=partial(potential, problem), target_accept_prob=target_accept),
+        infer.NUTS(potential_fn=density, target_accept_prob=target_accept, dense_mass=True),
         num_warmup=warmup,
         num_samples=draws,
         num_chains=chains,
-        chain_method="vectorized",
+        chain_method="sequential",
         progress_bar=False,
     )
     init = {name: jax.numpy.asarray(value) for name, value in first.items()}
@@ -119,12 +122,11 @@ def _sample(
     return raw, int(np.asarray(sampler.get_extra_fields()["diverging"]).sum())
 
 
-def _require_finite(problem: Problem, places: list[Place]) -> None:
+def _require_finite(problem: Problem, density: Any, places: list[Place]) -> None:  # noqa: ANN401
     import jax
 
-    density = jax.jit(jax.value_and_grad(partial(potential, problem)))
     for place in places:
-        value, gradient = density({name: jax.numpy.asarray(part) for name, part in place.items()})
+        value, gradient = jax.value_and_grad(density)({name: jax.numpy.asarray(part) for name, part in place.items()})
         if not all(bool(np.isfinite(part).all()) for part in (value, *gradient.values())):
             names = ", ".join(free.name for free in problem.free)
             raise FitError(
@@ -237,8 +239,8 @@ def _accuracy(
 class QuickLook:
     """The mode of the posterior: a first look, without any uncertainty; not a substitute for :func:`fit`.
 
-    The mode is that of the scores, standard normal deviations and logarithms of :mod:`~dualtrace.experiments.posterior`,
-    where it exists; spreads are understated.
+    The mode is that of the scores, deviations and logarithms of :mod:`dualtrace.experiments.posterior`; spreads are
+    poorly known there.
 
     Attributes
     ----------
@@ -303,16 +305,19 @@ def maximum_posterior(
     rng = np.random.default_rng(seed)
     with jax.enable_x64(True):
         places = [start(problem, rng, _JITTER if number else 0.0) for number in range(starts)]
-        _require_finite(problem, places)
         unravel = ravel_pytree(places[0])[1]
-        density = jax.jit(jax.value_and_grad(lambda flat: potential(problem, unravel(flat))))
+        density = jax.jit(partial(potential, problem))
+        _require_finite(problem, density, places)
+        slope = jax.jit(jax.value_and_grad(lambda flat: density(unravel(flat))))
 
         def target(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            value, gradient = density(flat)
+            value, gradient = slope(flat)
             return float(value), np.asarray(gradient)
 
         tried = [
-            minimize(target, np.asarray(ravel_pytree(place)[0]), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+            minimize(
+                target, np.asarray(ravel_pytree(place)[0]), jac=True, method="L-BFGS-B", options={"maxiter": 500}
+            )
             for place in places
         ]
         best = min(tried, key=lambda result: _or_inf(result.fun))

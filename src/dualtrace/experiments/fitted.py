@@ -153,13 +153,7 @@ class Fitted:
                 f"The sampler did not converge: {'; '.join(self.failures)}. Take more draws and warm-up, or hold a "
                 "constant that the data do not inform at its value."
             )
-        for summary in self.summaries[: len(self.free)]:
-            if summary.contraction < LITTLE:
-                said.append(
-                    f"These data say little about {summary.name}: they took {max(summary.contraction, 0.0):.0%} off its "
-                    "prior's variance, so its posterior is mostly its prior. Hold it at its value, or measure trials "
-                    "that depend on it."
-                )
+        said += [_little(s) for s in self.summaries[: len(self.free)] if s.contraction < LITTLE]
         for i, j in zip(*np.nonzero(np.triu(np.abs(self.correlation) > TRADE_OFF, 1)), strict=True):
             said.append(
                 f"{self.free[i]} and {self.free[j]} stand in for each other (correlation "
@@ -212,6 +206,13 @@ def compare(first: Fitted, second: Fitted) -> Comparison:
         raise InputError("a comparison needs at least two subjects for its standard error; given 1")
     each = np.nansum((first.lpd - first.penalty) - (second.lpd - second.penalty), axis=1)
     return Comparison(first.model, second.model, float(each.sum()), float(np.sqrt(len(each)) * each.std(ddof=1)))
+
+
+def _little(summary: Summary) -> str:
+    return (
+        f"These data say little about {summary.name}: they took {max(summary.contraction, 0.0):.0%} off its prior's "
+        "variance, so its posterior is mostly its prior. Hold it at its value, or measure trials that depend on it."
+    )
 
 
 def _or_inf(value: float) -> float:

@@ -121,7 +121,9 @@ class Responses:
             who = self.subjects[int(np.argmin(seen.any(axis=1)))]
             raise InputError(f"every subject needs a measured trial; {who!r} has none. Leave the subject out")
         if np.ptp(readings[seen]) == 0:
-            raise InputError(f"readings must differ; all are {readings[seen][0]:g}, from which nothing can be learned")
+            raise InputError(
+                f"readings must differ; all are {readings[seen][0]:g}, from which nothing can be learned"
+            )
         readings.flags.writeable = False
         object.__setattr__(self, "readings", readings)
 
@@ -243,9 +245,7 @@ def _reading(text: str, where: str, column: str, scale: Scale) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise TableError(
-            f"{where}: {column} must be a number, or empty where not measured; given {text!r}"
-        ) from None
+        raise TableError(f"{where}: {column} must be a number, or empty where not measured; given {text!r}") from None
     if math.isinf(value) or (scale.has_ends and not 0 <= value <= scale.top):
         raise TableError(f"{where}: {off_scale(scale, value)}")
     return value

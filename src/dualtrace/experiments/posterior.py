@@ -6,10 +6,12 @@ For subject :math:`i` and free constant :math:`c` with the range :math:`[a, b]` 
     c_i = a + (b - a)\,\mathrm{logit}^{-1}(\mu_c + \tau_c z_{ic}), \quad z_{ic} \sim N(0, 1), \quad
     \tau_c \sim N^{+}(0, 0.5^2)
 
-(non-centred; Papaspiliopoulos et al. 2007, doi:10.1214/088342307000000014). The typical value,
+(sampled as :math:`v_{ic} \sim N(\lambda\mu_c, \tau_c^{\lambda})` with :math:`\lambda_{ic}` between 0, non-centred,
+and 1, centred, the more the trials of a subject tell; Papaspiliopoulos et al. 2007,
+doi:10.1214/088342307000000014). The typical value,
 :math:`a + (b - a)\,\mathrm{logit}^{-1}(\mu_c)`, has the prior of ``parameters.yaml``, cut to the range; it is carried
-as its normal score :math:`w_c \sim N(0, 1)`, so that :math:`1 - \mathrm{Var}(w_c)` is what the data have taken off the
-prior's variance. A reading is normal around fear with the noise :math:`\sigma \sim N^{+}(0, 0.3^2)` (as a share of
+as its normal score :math:`w_c \sim N(0, 1)`; :math:`1 - \mathrm{Var}(w_c)` is what the data have taken off
+the prior's variance. A reading is normal around fear with the noise :math:`\sigma \sim N^{+}(0, 0.3^2)` (as a share of
 the scale), truncated to the ends of an instrument that has ends. For skin conductance, in standard deviations of all
 readings, it is normal around :math:`g_i f + o_i` with :math:`\log g_i \sim N(\mu_g, \tau_g)`,
 :math:`o_i \sim N(\mu_o, \tau_o)`, :math:`\mu_g \sim N(1, 1)`, :math:`\mu_o \sim N(0, 1)` and
@@ -18,7 +20,8 @@ readings, it is normal around :math:`g_i f + o_i` with :math:`\log g_i \sim N(\m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,6 +51,9 @@ _SCORES = np.linspace(-8.0, 8.0, 4001)
 
 _EDGE = 1e-6
 """Closest that a typical value comes to an end of its range, as a share of it."""
+
+_STEP = 0.01
+"""Step of numerical derivatives, in spreads."""
 
 Place = dict[str, Any]
 """A point of the posterior: arrays by the names of :func:`start`."""
@@ -87,7 +93,9 @@ def load(name: str) -> Any:  # noqa: ANN401
     return import_module(name)
 
 
-def free_constants(model: Memory[Any, Any], names: tuple[str, ...], table: ParameterTable) -> tuple[FreeConstant, ...]:
+def free_constants(
+    model: Memory[Any, Any], names: tuple[str, ...], table: ParameterTable
+) -> tuple[FreeConstant, ...]:
     """Return the constants to estimate.
 
     Raises
@@ -100,7 +108,9 @@ def free_constants(model: Memory[Any, Any], names: tuple[str, ...], table: Param
         if name not in model.constants:
             raise InputError(f"a free constant must be one of {model.name}: {', '.join(can)}; given {name!r}")
         if name not in can:
-            raise InputError(f"{name} has no prior in parameters.yaml, so it cannot be free; free it or choose from {', '.join(can)}")
+            raise InputError(
+                f"{name} has no prior in parameters.yaml, so it cannot be free; choose from {', '.join(can)}"
+            )
         if names.count(name) > 1:
             raise InputError(f"a free constant is named once; {name!r} stands {names.count(name)} times")
     return tuple(_free(name, table) for name in names)
@@ -141,6 +151,7 @@ class Problem:
     middle: float
     shares: NDArray[np.float64]
     seen: NDArray[np.bool_]
+    centred: NDArray[np.float64]
 
     @property
     def has_ends(self) -> bool:
@@ -172,7 +183,34 @@ def problem_of(
     if not responses.scale.has_ends:
         unit, middle = float(np.std(readings[seen])), float(np.quantile(readings[seen], 0.1))
     shares = np.where(seen, (np.where(seen, readings, 0.0) - middle) / unit, 0.0)
-    return Problem(model, table, free, responses, plan.rows, timeline, sizes, unit, middle, shares, seen)
+    none = np.zeros((len(free), len(responses.subjects)))
+    return Problem(model, table, free, responses, plan.rows, timeline, sizes, unit, middle, shares, seen, none)
+
+
+def centred(problem: Problem) -> Problem:
+    r"""The problem with each subject's constants centred as far as its trials inform them at the middle of the prior.
+
+    With the information :math:`I = \sum_t (\partial f_t / \partial z)^2 / \sigma^2` of the trials that were measured,
+    :math:`\lambda = I / (I + 1)`. The posterior of the constants is the same for every value.
+    """
+    place = start(problem, np.random.default_rng(0), 0.0)
+    spread, noise = np.exp(place["spread"]), np.exp(place["noise"])
+    gain = 1.0 if problem.has_ends else np.exp(place["instrument"][0])
+    told = []
+    for k in range(len(problem.free)):
+        sides = [_fear_of_all(problem, k, sign * _STEP * spread[k]) for sign in (1, -1)]
+        slopes = gain * (sides[0] - sides[1]) / (2 * _STEP) / noise
+        told.append(np.sum(np.where(problem.seen, slopes, 0.0) ** 2, axis=1))
+    share = np.stack(told) / (np.stack(told) + 1.0)
+    return replace(problem, centred=np.where(np.isfinite(share), share, 0.0))
+
+
+def _fear_of_all(problem: Problem, moved: int, by: float) -> NDArray[np.float64]:
+    """Fear in the middle of the prior with the logit of one constant moved, by NumPy."""
+    each = [c.value(c.logits[len(_SCORES) // 2] + by * (k == moved)) for k, c in enumerate(problem.free)]
+    values = np.broadcast_to(np.array(each)[:, None], (len(each), len(problem.responses.subjects)))
+    with np.errstate(all="ignore"):
+        return np.asarray(_followed(problem, values, problem.timeline))
 
 
 def start(problem: Problem, rng: np.random.Generator, jitter: float) -> Place:
@@ -188,7 +226,11 @@ def start(problem: Problem, rng: np.random.Generator, jitter: float) -> Place:
         place |= {"instrument": np.array([1.0, 0.0]), "instrument_spread": np.full(2, np.log(0.3))}
         place["instrument_subject"] = np.zeros((2, n))
         place["noise"] = np.asarray(np.log(0.4))
-    return {name: value + jitter * rng.standard_normal(value.shape) for name, value in place.items()}
+    place = {name: value + jitter * rng.standard_normal(value.shape) for name, value in place.items()}
+    share, log_spread = problem.centred, place["spread"][:, None]
+    middle = np.array([np.interp(place["typical"][i], _SCORES, c.logits) for i, c in enumerate(problem.free)])
+    place["subject"] = share * middle[:, None] + np.exp(share * log_spread) * place["subject"]
+    return place
 
 
 def typical_logits(problem: Problem, place: Place) -> Any:  # noqa: ANN401
@@ -206,27 +248,50 @@ def constants_of(problem: Problem, place: Place) -> Any:  # noqa: ANN401
     import jax
     import jax.numpy as jnp
 
-    logits = typical_logits(problem, place)[:, None] + jnp.exp(place["spread"])[:, None] * place["subject"]
+    typical, share = typical_logits(problem, place)[:, None], jnp.asarray(problem.centred)
+    logits = typical + jnp.exp((1 - share) * place["spread"][:, None]) * (place["subject"] - share * typical)
     low, high = (jnp.asarray([c[i] for c in problem.free])[:, None] for i in (1, 2))
     return low + (high - low) * jax.nn.sigmoid(logits)
 
 
 def fear_of(problem: Problem, place: Place) -> Any:  # noqa: ANN401
-    """Fear of every subject at every trial, shape ``(subjects, trials)``."""
-    import jax.numpy as jnp
+    """Fear of every subject at every trial, shape ``(subjects, trials)``.
 
-    values = constants_of(problem, place)
-    drawn = {c.name: values[k][None] for k, c in enumerate(problem.free)}
-    timeline = Timeline(*_traced(problem.timeline))
-    info = follow(problem.model, problem.model.theta(problem.table.lookup_with(drawn)), timeline, problem.sizes)
-    return info.fear[jnp.asarray(problem.rows), 0].T
-
-
-def _traced(part: Any) -> Any:  # noqa: ANN401
+    Its derivative is carried forwards: a subject's fear depends on its own few constants only, so one pass with a
+    tangent for each constant costs less than a pass back through all trials.
+    """
     import jax
     import jax.numpy as jnp
 
-    return jax.tree.map(jnp.asarray, part)
+    fear = jax.custom_vjp(partial(_traced, problem))
+    fear.defvjp(partial(_with_slopes, problem), lambda slopes, change: (jnp.einsum("kst,st->ks", slopes, change),))
+    return fear(constants_of(problem, place))
+
+
+def _with_slopes(problem: Problem, values: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Fear, and its derivative by each constant of the same subject, shape ``(constants, subjects, trials)``."""
+    import jax
+    import jax.numpy as jnp
+
+    def slope(towards: Any) -> tuple[Any, Any]:  # noqa: ANN401
+        return jax.jvp(partial(_traced, problem), (values,), (towards,))
+
+    each = jnp.broadcast_to(jnp.eye(len(values))[:, :, None], (len(values), *values.shape))
+    fear, slopes = jax.vmap(slope, out_axes=(None, 0))(each)
+    return fear, slopes
+
+
+def _traced(problem: Problem, values: Any) -> Any:  # noqa: ANN401
+    import jax
+    import jax.numpy as jnp
+
+    return _followed(problem, values, jax.tree.map(jnp.asarray, problem.timeline))
+
+
+def _followed(problem: Problem, values: Any, timeline: Timeline) -> Any:  # noqa: ANN401
+    drawn = {c.name: values[k][None] for k, c in enumerate(problem.free)}
+    info = follow(problem.model, problem.model.theta(problem.table.lookup_with(drawn)), timeline, problem.sizes)
+    return info.fear[np.array(problem.rows), 0].T
 
 
 def expected_of(problem: Problem, place: Place) -> Any:  # noqa: ANN401
@@ -260,8 +325,11 @@ def log_prior(problem: Problem, place: Place) -> Any:  # noqa: ANN401
     def half_normal(log_sd: Any, scale: float) -> Any:  # noqa: ANN401
         return jnp.sum(log_sd - 0.5 * (jnp.exp(log_sd) / scale) ** 2)
 
-    normal = [place["typical"], place["subject"]]
+    share, log_spread = jnp.asarray(problem.centred), place["spread"][:, None]
+    subject = (place["subject"] - share * typical_logits(problem, place)[:, None]) * jnp.exp(-share * log_spread)
+    normal = [place["typical"], subject]
     noise_scale, density = NOISE_SCALE, half_normal(place["spread"], SPREAD_SCALE)
+    density = density - jnp.sum(share * log_spread)
     if not problem.has_ends:
         noise_scale = 1.0
         normal += [place["instrument"] - jnp.array([1.0, 0.0]), place["instrument_subject"]]
