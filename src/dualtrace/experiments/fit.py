@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 _BAND = (0.05, 0.95)
 _JITTER = 0.5
 _FEWEST = 4
+_DEPTHS = (7, 10)
+"""Deepest tree in warm-up, where steps are not yet of the right size, and after it."""
+
+_MOST_DENSE = 100
+"""Most dimensions for which the covariance of the posterior is learned; variances alone beyond."""
 
 
 def fit(
@@ -108,8 +113,9 @@ def _sample(problem: Problem, size: tuple[int, int, int], target_accept: float, 
     _require_finite(problem, density, places)
     first = {name: np.stack([place[name] for place in places]) for name in places[0]}
     first = first if chains > 1 else {name: value[0] for name, value in first.items()}
+    dense = sum(part.size for part in places[0].values()) <= _MOST_DENSE
     sampler = infer.MCMC(
-        infer.NUTS(potential_fn=density, target_accept_prob=target_accept, dense_mass=True),
+        infer.NUTS(potential_fn=density, target_accept_prob=target_accept, dense_mass=dense, max_tree_depth=_DEPTHS),
         num_warmup=warmup,
         num_samples=draws,
         num_chains=chains,

@@ -179,8 +179,8 @@ class Comparison:
 
     @property
     def decides(self) -> bool:
-        """Whether the difference is at least two standard errors."""
-        return abs(self.difference) >= _COMPARED_Z * self.se
+        """Whether the difference is more than two standard errors."""
+        return abs(self.difference) > _COMPARED_Z * self.se
 
     def __str__(self) -> str:
         """In words."""
