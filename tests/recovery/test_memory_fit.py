@@ -39,7 +39,7 @@ RIVAL_FREE = ("rescorla_wagner.rate_us", "rescorla_wagner.rate_no_us")
 N = 12
 TOLERANCE = 0.6
 LEAST_COVERED = 17
-SHORT: dict[str, Any] = {"chains": 2, "warmup": 250, "draws": 250}
+SHORT: dict[str, Any] = {"chains": 2, "warmup": 200, "draws": 200}
 RHAT_OF_SHORT_CHAINS = 1.05
 
 

@@ -262,8 +262,8 @@ class QuickLook:
         Reading without noise, shape ``(subjects, trials)``.
     log_density
         At the mode, up to a constant.
-    sentence
-        What it is, and whether the search ended.
+    ended
+        Whether the search ended by itself.
     """
 
     free: tuple[str, ...]

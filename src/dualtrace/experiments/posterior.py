@@ -8,14 +8,16 @@ For subject :math:`i` and free constant :math:`c` with the range :math:`[a, b]` 
 
 (sampled as :math:`v_{ic} \sim N(\lambda\mu_c, \tau_c^{\lambda})` with :math:`\lambda_{ic}` between 0, non-centred,
 and 1, centred, the more the trials of a subject tell; Papaspiliopoulos et al. 2007,
-doi:10.1214/088342307000000014). The typical value,
-:math:`a + (b - a)\,\mathrm{logit}^{-1}(\mu_c)`, has the prior of ``parameters.yaml``, cut to the range; it is carried
-as its normal score :math:`w_c \sim N(0, 1)`; :math:`1 - \mathrm{Var}(w_c)` is what the data have taken off
-the prior's variance. A reading is normal around fear with the noise :math:`\sigma \sim N^{+}(0, 0.3^2)` (as a share of
-the scale), truncated to the ends of an instrument that has ends. For skin conductance, in standard deviations of all
-readings, it is normal around :math:`g_i f + o_i` with :math:`\log g_i \sim N(\mu_g, \tau_g)`,
-:math:`o_i \sim N(\mu_o, \tau_o)`, :math:`\mu_g \sim N(1, 1)`, :math:`\mu_o \sim N(0, 1)` and
-:math:`\tau_g, \tau_o \sim N^{+}(0, 0.5^2)`.
+doi:10.1214/088342307000000014). The typical value, :math:`a + (b - a)\,\mathrm{logit}^{-1}(\mu_c)`, has the prior
+of ``parameters.yaml``, cut to the range; it is carried as its normal score :math:`w_c \sim N(0, 1)`, and
+:math:`1 - \mathrm{Var}(w_c)` is what the data have taken off the prior's variance. A reading is normal around fear
+with the noise :math:`\sigma \sim N^{+}(0, 0.3^2)` (as a share of the scale), truncated to the ends of an instrument
+that has ends.
+
+Skin conductance, less its 10 % quantile and in standard deviations of all readings, is normal around
+:math:`g_i f + o_i` with :math:`\log g_i \sim N(\mu_g, \tau_g)`, :math:`o_i \sim N(\mu_o, \tau_o)`,
+:math:`\mu_g \sim N(1, 1)`, :math:`\mu_o \sim N(0, 1)`, :math:`\tau_g, \tau_o \sim N^{+}(0, 0.5^2)` and
+:math:`\sigma \sim N^{+}(0, 1)`.
 """
 
 from __future__ import annotations

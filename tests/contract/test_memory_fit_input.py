@@ -184,7 +184,7 @@ def test_designs_come_from_a_line_or_a_group_of_an_experiment() -> None:
     ],
 )
 def test_cohorts_are_refused_in_words(change: dict[str, Any], says: str) -> None:
-    given = {"n": 3, "population": {FREE[0]: Typical(0.4, 0.3)}, "seed": 1} | change
+    given: dict[str, Any] = {"n": 3, "population": {FREE[0]: Typical(0.4, 0.3)}, "seed": 1} | change
     with pytest.raises(InputError, match=says):
         simulate_cohort(MODEL, LINE, **given)
 
@@ -217,7 +217,7 @@ def test_draws_too_few_are_said_to_be(fitted: Fitted) -> None:
     assert not fitted.converged
     assert "effective draws, which must be more than 400" in fitted.sentences[0]
     assert "3 transitions diverged" in " ".join(replace(fitted, divergences=3).failures)
-    with pytest.raises(InputError, match="a quantity must be one of rescorla_wagner.rate_no_us"):
+    with pytest.raises(InputError, match=r"a quantity must be one of rescorla_wagner.rate_no_us"):
         fitted["rate"]
 
 
