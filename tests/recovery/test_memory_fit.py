@@ -34,6 +34,7 @@ PATIENT_POPULATION = {
     "dual_trace.safety_rate": Typical(0.15, 0.5),
     "dual_trace.retrievability_h": Typical(150.0, 0.5),
 }
+RIVAL_TABLE = TABLE.with_values({"rescorla_wagner.salience": 1.0})  # its rates alone, up to 1, set how fast it learns
 RIVAL_FREE = ("rescorla_wagner.rate_us", "rescorla_wagner.rate_no_us")
 
 N = 12
@@ -90,7 +91,7 @@ def test_constants_of_patients_come_back_from_distress_in_weekly_sessions() -> N
 
 
 def test_the_dual_trace_is_found_behind_its_own_data(rats: Cohort, fitted_rats: Fitted) -> None:
-    rival = fit(RIVAL, RATS, rats.responses, RIVAL_FREE, **SHORT)
+    rival = fit(RIVAL, RATS, rats.responses, RIVAL_FREE, table=RIVAL_TABLE, **SHORT)
     found = compare(fitted_rats, rival)
     assert found.difference > 0
     assert found.decides
@@ -99,9 +100,9 @@ def test_the_dual_trace_is_found_behind_its_own_data(rats: Cohort, fitted_rats: 
 
 @pytest.mark.slow
 def test_rescorla_wagner_is_found_behind_its_own_data() -> None:
-    population = {RIVAL_FREE[0]: Typical(0.6, 0.5), RIVAL_FREE[1]: Typical(0.3, 0.5)}
-    cohort = simulate_cohort(RIVAL, RATS, N, population, seed=7)
-    own = fit(RIVAL, RATS, cohort.responses, RIVAL_FREE, **SHORT)
+    population = {RIVAL_FREE[0]: Typical(0.4, 0.5), RIVAL_FREE[1]: Typical(0.15, 0.5)}
+    cohort = simulate_cohort(RIVAL, RATS, N, population, seed=7, table=RIVAL_TABLE)
+    own = fit(RIVAL, RATS, cohort.responses, RIVAL_FREE, table=RIVAL_TABLE, **SHORT)
     other = fit(DUAL, RATS, cohort.responses, tuple(RAT_POPULATION), **SHORT)
     found = compare(own, other)
     assert found.difference > 0
