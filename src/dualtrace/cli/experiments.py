@@ -118,16 +118,34 @@ def tune(model: str, generations: int, seed: int, output: Path | None, folder: P
 @click.option("--design", required=True, metavar="LINE", help='For example "A: 3CS+ | B: 20CS- @24h | B: 4CS- @24h".')
 @click.option("--model", default="dual_trace", show_default=True, metavar="NAME", help="The model to fit.")
 @click.option("--free", multiple=True, required=True, metavar="CONSTANT", help="A constant to estimate; repeat it.")
+@click.option(
+    "--scale", default="freezing", show_default=True, help="freezing, suds, expectancy, expectancy_100 or scr."
+)
+@click.option("--column", default="fear", show_default=True, metavar="NAME", help="Column of the readings.")
 @click.option("--samples", type=int, default=500, show_default=True, help="Draws per chain after as much warm-up.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the sampler.")
 @json_option
-def fit(data: Path, design: str, model: str, free: tuple[str, ...], samples: int, seed: int, as_json: bool) -> None:
-    """Fit a model to trial-by-trial fear of individuals: a CSV with columns subject, trial, fear (0 to 1).
+def fit(
+    data: Path,
+    design: str,
+    model: str,
+    free: tuple[str, ...],
+    scale: str,
+    column: str,
+    samples: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Fit a model to trial-by-trial fear of individuals: a CSV with columns subject, trial and the reading.
+
+    Trials count the presentations of the design from 1; a trial that was not measured is left out or empty.
 
     \b
-    Example:
+    Examples:
       dualtrace experiments fit rats.csv --design "A: 3CS+ | B: 20CS- @24h" --free dual_trace.safety_rate
+      dualtrace experiments fit patients.csv --design "A: 5CS+ | B: 8CS- @7d | B: 8CS- @7d" --scale suds \
+        --column suds --free dual_trace.safety_rate
     """
-    from dualtrace.cli.scoreboard import fit_individuals
+    from dualtrace.cli.individuals import fit_individuals
 
-    fit_individuals(data, design, model, free, samples, seed, as_json)
+    fit_individuals(data, design, model, free, samples, seed, as_json, scale=scale, column=column)

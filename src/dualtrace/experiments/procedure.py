@@ -10,7 +10,9 @@ from dualtrace.experiments.defaults import Defaults, Variant
 from dualtrace.experiments.record import Kind, names_of
 
 if TYPE_CHECKING:
-    from dualtrace.experiments.record import Experiment, Given, Phase
+    from collections.abc import Iterable
+
+    from dualtrace.experiments.record import Experiment, Given, Paradigm, Phase
 
 _REINFORCED = frozenset({Kind.ONSET, Kind.ACQUISITION, Kind.REINSTATEMENT})
 _MOST_ROWS_OF_A_CONTEXT = 30
@@ -70,8 +72,21 @@ def procedure_of(experiment: Experiment, group: tuple[str, ...], variant: Varian
     InputError
         A phase leaves out a field that has no default.
     """
-    layout = _Layout(Defaults(experiment.paradigm, experiment.species, variant))
-    for number, phase in enumerate(experiment.procedure(group)):
+    return procedure_of_phases(experiment.procedure(group), experiment.paradigm, experiment.species, variant)
+
+
+def procedure_of_phases(
+    phases: Iterable[Phase], paradigm: Paradigm, species: str, variant: Variant = Variant.USUAL
+) -> Procedure:
+    """Lay out phases as rows.
+
+    Raises
+    ------
+    InputError
+        A phase leaves out a field that has no default.
+    """
+    layout = _Layout(Defaults(paradigm, species, variant))
+    for number, phase in enumerate(phases):
         layout.add(phase, is_first=number == 0)
     return layout.done()
 

@@ -71,6 +71,12 @@ def lay_out(experiments: Sequence[Experiment], variant: Variant = Variant.USUAL)
     return tuple(_batch(tuple(groups), cues, contexts) for (cues, contexts, _), groups in sorted(sized.items()))
 
 
+def batch_of(procedure: Procedure) -> Batch:
+    """One procedure by itself as a batch."""
+    cues, contexts, _ = _size(procedure.rows)
+    return _batch((Group(0, (), procedure),), cues, contexts)
+
+
 def _size(rows: Sequence[Row]) -> tuple[int, int, int]:
     doublings = math.ceil(math.log2(max(len(rows) / _SHORTEST, 1)))
     return len(_letters(r.cue for r in rows)), len(_letters(r.context for r in rows)), doublings
