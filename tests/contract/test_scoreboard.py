@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from dualtrace.experiments.board import board
@@ -9,7 +11,14 @@ from dualtrace.experiments.load import catalogue
 from dualtrace.experiments.misses import reasons
 from dualtrace.experiments.record import Strength
 from dualtrace.mechanism.memory.registry import memory_model, memory_models
-from dualtrace.report.figures.scoreboard import Line, Mark, ScoreboardSpec, scoreboard, scoreboard_alt, scoreboard_spec
+from dualtrace.report.figures.scoreboard import (
+    Line,
+    Mark,
+    ScoreboardSpec,
+    scoreboard,
+    scoreboard_alt,
+    scoreboard_spec,
+)
 
 OURS = board([memory_model("dual_trace"), memory_model("rescorla_wagner")], catalogue())
 
@@ -37,7 +46,7 @@ def test_the_figure_shows_every_experiment_that_can_be_simulated() -> None:
 
 def test_groups_stand_together() -> None:
     groups = [line.group for line in scoreboard_spec(OURS, title="t").lines]
-    assert len(dict.fromkeys(groups)) == sum(a != b for a, b in zip(groups, groups[1:], strict=False)) + 1
+    assert len(dict.fromkeys(groups)) == sum(a != b for a, b in pairwise(groups)) + 1
 
 
 def test_both_widths_are_drawn_and_told_in_words() -> None:
