@@ -34,6 +34,9 @@ SPARE = 0.15
 _WORST = 3.0
 _SIZE_WEIGHT = 0.1
 _POPULATION = 64
+_NOT_SEARCHED = ("experiment.agonist_low", "experiment.agonist_medium", "experiment.blocker_low")
+"""Gains of lesser doses keep to the middle of their priors, so that low, medium and high stay in their order."""
+
 _EDGE = 0.001
 
 
@@ -119,9 +122,12 @@ def tune(
 
 
 def search_space(model: Memory[Any, Any]) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
-    """Names, bounds (low, high, whether logarithmic) and starting point, as shares of the prior's range."""
+    """Names, bounds (low, high, whether logarithmic) and starting point, as shares of the prior's range.
+
+    Constants of the chain (tolerance, the consolidation window) keep the values they have there.
+    """
     table = load_parameters()
-    names = [name for name in (*model.constants, *CONSTANTS) if table.parameter(name).is_uncertain]
+    names = [name for name in (*model.constants, *CONSTANTS) if _is_searched(name)]
     rows, start = [], []
     for name in names:
         entry = table.parameter(name)
@@ -131,6 +137,11 @@ def search_space(model: Memory[Any, Any]) -> tuple[list[str], NDArray[np.float64
         share = np.log(entry.value / low) / np.log(high / low) if logarithmic else (entry.value - low) / (high - low)
         start.append(float(np.clip(share, 0, 1)))
     return names, np.array(rows), np.array(start)
+
+
+def _is_searched(name: str) -> bool:
+    chain = name.startswith(("tolerance.", "consolidation."))
+    return name not in _NOT_SEARCHED and not chain and load_parameters().parameter(name).is_uncertain
 
 
 def decode(points: NDArray[np.float64], bounds: NDArray[np.float64]) -> NDArray[np.float64]:

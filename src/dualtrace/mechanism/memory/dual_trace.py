@@ -31,7 +31,6 @@ class Constants(NamedTuple):
     fear_slope: ArrayLike
     fear_middle: ArrayLike
     lability_threshold: ArrayLike
-    age_effect: ArrayLike
     stress_effect: ArrayLike
     drug_opens: ArrayLike
     lability_closes: ArrayLike
@@ -69,8 +68,6 @@ class Traces(NamedTuple):
         Missed USs of this session.
     lability
         Openness of the threat trace.
-    age_h
-        Time since the threat trace was laid down or last recalled.
     wait, waiting
         Presentations without US that are expected before the next US in each context, and those since the last.
     drug, stress
@@ -85,7 +82,6 @@ class Traces(NamedTuple):
     fresh: Array
     mismatch: Array
     lability: Array
-    age_h: Array
     wait: Array
     waiting: Array
     drug: Array
@@ -110,7 +106,7 @@ class DualTrace(Memory[Constants, Traces]):
         one = xp.zeros((*sizes.batch, sizes.elements))
         bound = xp.zeros((*sizes.batch, sizes.elements, sizes.contexts))
         calm = xp.zeros(sizes.batch)
-        return Traces(one, one, bound, bound, bound, bound, one, one, one, bound, bound, calm, calm)
+        return Traces(one, one, bound, bound, bound, bound, one, one, bound, bound, calm, calm)
 
     def present(self, theta: Constants, state: Traces, event: Event) -> tuple[Traces, Info]:
         """Express fear, then learn from what came."""
@@ -134,7 +130,6 @@ class DualTrace(Memory[Constants, Traces]):
             retrievability=closed.retrievability * gone,
             fresh=closed.fresh * xp.exp(-per_element(rest.hours, 2) / _bound(theta.fresh_h)),
             lability=closed.lability * xp.exp(-per_element(rest.hours) / per_element(theta.lability_h)),
-            age_h=closed.age_h + per_element(rest.hours),
         )
 
 
@@ -183,7 +178,6 @@ def _learn(theta: Constants, state: Traces, event: Event, present: Array, here: 
         mismatch=state.mismatch + per_element(missed) * shown,
         wait=state.wait + counted * _bound(theta.wait_rate) * (state.waiting - state.wait),
         waiting=(state.waiting + here * shown[..., None]) * (1 - counted),
-        age_h=state.age_h * (1 - reinforced),
         drug=xp.maximum(state.drug, event.drug),
         stress=xp.maximum(state.stress, event.stress),
     )
@@ -198,8 +192,7 @@ def learned_share(theta: Constants, state: Traces) -> Array:
 
 def opened(theta: Constants, state: Traces, share: Array) -> Array:
     """Lability of the threat trace: opened by mismatch, closed again by safety."""
-    older = 1 + per_element(theta.age_effect) * xp.log1p(state.age_h / 24)
-    threshold = per_element(theta.lability_threshold) * (older + per_element(theta.stress_effect * state.stress))
+    threshold = per_element(theta.lability_threshold * (1 + theta.stress_effect * state.stress))
     threshold = threshold / (1 + per_element(theta.drug_opens * state.drug))
     most = xp.max(share, axis=-1)
     opening = switch(state.mismatch, threshold, per_element(theta.switch_steepness))
@@ -215,7 +208,6 @@ def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
     drive = share * xp.maximum(1 + novelty * _bound(rest.safety_gain), 0)
     storing = switch(drive, _bound(theta.storage_opens), _bound(theta.switch_steepness))
     ends = closes[..., None]
-    recalled_h = state.age_h * (1 - xp.minimum(state.mismatch, 1) * closes)
     return state._replace(
         threat=state.threat + closes * restabilised(theta, state, lability, per_element(rest.threat_gain)),
         threat_new=state.threat_new * (1 - closes),
@@ -226,7 +218,6 @@ def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
         fresh=state.fresh * (1 - ends),
         mismatch=state.mismatch * (1 - closes),
         lability=lability,
-        age_h=recalled_h,
         drug=state.drug * (1 - rest.closes),
     )
 

@@ -25,7 +25,6 @@ ABLATIONS: Mapping[str, Mapping[str, float | str]] = {
     "no insensitive gap": {"dual_trace.lability_closes": "dual_trace.storage_opens"},
     "no restabilisation": {"dual_trace.restabilisation": 0.0},
     "no unlearning while labile": {"dual_trace.unlearning": 0.0},
-    "no effect of age": {"dual_trace.age_effect": 0.0},
     "no effect of stress": {"dual_trace.stress_effect": 0.0},
     "drug does not open lability": {"dual_trace.drug_opens": 0.0},
     "no leak between contexts": {"dual_trace.context_leak": 0.0},
