@@ -93,7 +93,7 @@ def _families(found: Board, name: str, title: str) -> Line:
 
 
 def _family(key: str) -> str:
-    return key.partition("/")[2].replace("_", " ").replace("+", " and ")
+    return key.replace("/", ": ").replace("_", " ").replace("+", " and ")
 
 
 def _misses(found: Board) -> Table:
