@@ -1,8 +1,9 @@
 """Recovery: constants of simulated rats and patients come back, and the model that made the data is found.
 
-The truth is set here, so that nothing depends on the values of ``parameters.yaml``. The tolerance of a typical value
-is 0.6 on the logit scale: three standard errors of the mean of twelve subjects with a spread of 0.5, and the noise.
-Of 24 intervals of 90 % at least 17 must cover: fewer happen in 1 of 200 cohorts if the intervals are right.
+The truth is set here. The last test of the rats comes after two months, when fear has returned, which no delta rule
+gives. The tolerance of a typical value is 0.6 on the logit scale: three standard errors of the mean of twelve subjects
+with a spread of 0.5, and the noise. Of 24 intervals of 90 % at least 17 must cover: fewer happen in 1 of 200 cohorts
+if the intervals are right.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 DUAL, RIVAL = memory_model("dual_trace"), memory_model("rescorla_wagner")
 TABLE = load_parameters()
 
-RATS = "A: 3CS+ | B: 14CS- @24h | B: 3CS- @24h"
+RATS = "A: 3CS+ | B: 14CS- @24h | B: 3CS- @24h | B: 3CS- @60d"
 RAT_POPULATION = {"dual_trace.safety_rate": Typical(0.12, 0.5), "dual_trace.threat_rate": Typical(0.4, 0.5)}
 PATIENTS = "A: 5CS+ | B: 6CS- @7d | B: 6CS- @7d | B: 6CS- @7d"
 ONSET = 5
