@@ -14,6 +14,9 @@ from click.testing import CliRunner
 from dualtrace.cli.main import cli
 from dualtrace.evidence.lint import lint
 from dualtrace.evidence.load import read_trial
+from dualtrace.experiments.lint import lint as lint_experiments
+from dualtrace.experiments.load import load_experiment
+from dualtrace.experiments.notation import parse_design
 
 if TYPE_CHECKING:
     import pytest
@@ -67,3 +70,19 @@ def test_every_command_of_the_pooling_page_is_one() -> None:
         assert known is not None, verb
         names = {name for option in known.params for name in option.opts}
         assert not {word for word in options if word.startswith("--")} - names, command
+
+
+def test_the_example_experiment_of_the_docs_is_a_good_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    whole, lines = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    path = tmp_path / "my_renewal.yaml"
+    path.write_text(whole, encoding="utf-8")
+    assert lint_experiments([(path, load_experiment(path))]) == ()
+    designs = re.findall(r'"(.+)"', lines)
+    assert [len(parse_design(line)) for line in designs] == [3, 3]
+
+
+def test_the_python_of_the_experiments_page_runs() -> None:
+    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, "experiments.md", "exec"), {})  # noqa: S102 - our own document

@@ -19,8 +19,9 @@ MAY_IMPORT = {
     "effects": {"errors", "source_map", "evidence"},
     "pooling": {"errors", "evidence", "effects"},
     "mechanism": {"errors", "frozen", "columns", "source_map"},
-    "report": {"errors", "evidence", "effects", "pooling", "mechanism"},
-    "cli": {"errors", "columns", "evidence", "effects", "pooling", "mechanism", "report"},
+    "experiments": {"errors", "frozen", "columns", "source_map", "mechanism"},
+    "report": {"errors", "evidence", "effects", "pooling", "mechanism", "experiments"},
+    "cli": {"errors", "columns", "evidence", "effects", "pooling", "mechanism", "experiments", "report"},
 }
 """Which parts of the package each part may import, itself aside."""
 

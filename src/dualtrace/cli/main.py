@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "counts": ("dualtrace.cli.counts", "Pool sparse counts without continuity corrections."),
     "effects": ("dualtrace.cli.effects", "Compute effect sizes from the raw columns of a table."),
+    "experiments": ("dualtrace.cli.experiments", "Score memory models on published experiments."),
     "multilevel": ("dualtrace.cli.multilevel", "Pool dependent effects: several rows per trial, cluster-robust."),
     "participants": ("dualtrace.cli.participants", "Analyse the participants of several trials together."),
     "pool": ("dualtrace.cli.pool", "Pool effects: the shipped evidence, your trials, or any table."),

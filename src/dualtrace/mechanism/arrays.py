@@ -62,7 +62,7 @@ class _Functions:
             return plain
 
         def function(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            if uses_jax(args, kwargs):
+            if "jax" in sys.modules and uses_jax(args, kwargs):
                 return getattr(sys.modules["jax"].numpy, name)(*args, **kwargs)
             return plain(*args, **kwargs)
 

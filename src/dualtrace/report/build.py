@@ -76,8 +76,9 @@ def document(
 
 def _mechanism() -> tuple[Section, ...]:
     from dualtrace.report.sections.mechanism import mechanism  # loads SALib
+    from dualtrace.report.sections.memory import memory
 
-    return (mechanism(),)
+    return (mechanism(), memory())
 
 
 def write(

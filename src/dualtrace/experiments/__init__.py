@@ -1,0 +1,1 @@
+"""Published experiments as data, and memory models scored on them. Read ``record`` first."""

@@ -1,0 +1,144 @@
+"""Small named checks of experiments: what is needed to run them, and what looks wrong; collected, not thrown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+from dualtrace.errors import InputError, Problem
+from dualtrace.experiments.contrast import parse_term
+from dualtrace.experiments.pharmacology import drug
+from dualtrace.experiments.procedure import procedure_of
+from dualtrace.source_map import dotted, read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from dualtrace.experiments.contrast import Term
+    from dualtrace.experiments.record import Experiment
+    from dualtrace.source_map import FieldPath
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a check found, before it is tied to a line."""
+
+    where: FieldPath
+    message: str
+    remedy: str
+    severity: Literal["error", "warning", "note"] = "error"
+
+
+def lint(experiments: Sequence[tuple[Path, Experiment]], known: Sequence[str] = ()) -> tuple[Problem, ...]:
+    """Run every check on every experiment; ``known`` names experiments that stand elsewhere."""
+    names = {experiment.id for _, experiment in experiments} | set(known)
+    problems: list[Problem] = []
+    for path, experiment in experiments:
+        lines = read_yaml(path)
+        for check in CHECKS:
+            problems += [
+                Problem(path, lines.line(c.where), dotted(c.where), c.message, c.remedy, c.severity, check.__name__)
+                for c in check(experiment)
+            ]
+        if experiment.regime and experiment.regime not in names:
+            message = f"there is no experiment {experiment.regime!r}."
+            problems.append(
+                Problem(path, lines.line(("regime",)), "regime", message, "Name one that exists.", check="regime")
+            )
+    return tuple(problems)
+
+
+def drugs_are_known(experiment: Experiment) -> Iterator[Complaint]:
+    """Every drug stands in the table of drugs; milligrams are given for D-cycloserine only."""
+    seen = set()
+    for group in experiment.groups:
+        for phase in experiment.procedure(group):
+            for given in phase.drug:
+                if given.name in seen:
+                    continue
+                seen.add(given.name)
+                try:
+                    drug(given.name)
+                except InputError as error:
+                    yield Complaint(
+                        ("phases",),
+                        f"phase {phase.name!r}: {error}.",
+                        "Use one of them, or add the drug to drugs.yaml.",
+                    )
+                if given.dose_mg is not None and given.name != "dcs":
+                    message = f"phase {phase.name!r} gives {given.name} in mg, which only dcs has kinetics for."
+                    yield Complaint(("phases",), message, "State gain: low, medium or high.")
+
+
+def phases_are_complete(experiment: Experiment) -> Iterator[Complaint]:
+    """What is left out has a default."""
+    for group in experiment.groups:
+        try:
+            procedure_of(experiment, group)
+        except InputError as error:
+            yield Complaint(("phases",), f"group {','.join(group) or 'of all'}: {error}.", "State it in the file.")
+            return
+
+
+def findings_have_presentations(experiment: Experiment) -> Iterator[Complaint]:
+    """Every quantity speaks of a phase that its groups went through."""
+    try:
+        shown = {
+            group: {name for row in procedure_of(experiment, group).rows for name in row.phases}
+            for group in experiment.groups
+        }
+    except InputError:
+        return  # said by phases_are_complete
+    for number, finding in enumerate(experiment.findings):
+        for term in _terms(experiment, number):
+            for index in experiment.matching(term.levels):
+                group = experiment.groups[index]
+                if term.phase not in shown[group]:
+                    message = (
+                        f"{finding.contrast!r}: group {','.join(group)} has no presentation in phase {term.phase!r}."
+                    )
+                    yield Complaint(("findings", number), message, "Name a phase that the group went through.")
+
+
+def values_are_shares(experiment: Experiment) -> Iterator[Complaint]:
+    """Reported sizes stand on the scale of the model, 0 to 1."""
+    for number, finding in enumerate(experiment.findings):
+        for place, value in enumerate(finding.values):
+            if not 0 <= value.mean <= 1:
+                yield Complaint(
+                    ("findings", number, "values", place),
+                    f"{value.term} has a mean of {value.mean:g}; fear lies between 0 and 1.",
+                    "Divide per cent by 100.",
+                    "warning",
+                )
+
+
+def terms_differ(experiment: Experiment) -> Iterator[Complaint]:
+    """The two sides of a comparison are not the same quantity."""
+    for number, finding in enumerate(experiment.findings):
+        if finding.contrast is None:
+            continue
+        sides = finding.parsed.sides
+        if any(left == right for left, right in pairwise(sides)):
+            yield Complaint(
+                ("findings", number),
+                f"{finding.contrast!r} compares a quantity with itself.",
+                "Name two groups or phases.",
+            )
+
+
+def _terms(experiment: Experiment, number: int) -> tuple[Term, ...]:
+    finding = experiment.findings[number]
+    stated = () if finding.contrast is None else finding.parsed.terms
+    return (*stated, *(parse_term(value.term) for value in finding.values))
+
+
+CHECKS: tuple[Callable[[Experiment], Iterator[Complaint]], ...] = (
+    drugs_are_known,
+    phases_are_complete,
+    findings_have_presentations,
+    values_are_shares,
+    terms_differ,
+)

@@ -1,0 +1,1 @@
+"""Memory: events and rests -> fear. One file per model; read ``contract`` first."""
