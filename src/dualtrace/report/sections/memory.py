@@ -30,7 +30,7 @@ INTRODUCTION = (
     "catalogue is run through every memory model at one set of constants, the same for all experiments, and each "
     "finding is held against the outcome: it holds, it does not, or it comes out the other way round. The constants "
     "of the dual trace were tuned on the training part of the catalogue only; the rivals run at the constants their "
-    "authors published. What is held out was scored once tuning was over."
+    "authors published. What is held out entered no search; it was seen while the model was built."
 )
 LIMITS = (
     "A finding that holds is a sign that a model can show, not evidence that the brain works so. Signs do not "
