@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from dualtrace.cli.experiments import experiments
-from dualtrace.errors import InputError
+from dualtrace.errors import EvidenceError, InputError
 from dualtrace.experiments.load import catalogue, catalogue_folder
 from dualtrace.mechanism.memory.registry import memory_models
 
@@ -155,6 +155,23 @@ def test_bad_constants_are_refused(tmp_path: Path, content: str, message: str) -
     file.write_text(content, "utf-8")
     with pytest.raises(InputError, match=message):
         CliRunner().invoke(experiments, ["run", "--constants", str(file)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("extra", [(), ("--json",), ("--draws", "3"), ("--figures", "figures")])
+def test_experiments_without_a_contrast_are_refused(tmp_path: Path, extra: tuple[str, ...]) -> None:
+    name = "HUM-06"
+    (tmp_path / f"{name}.yaml").write_text((catalogue_folder() / f"{name}.yaml").read_text("utf-8"), "utf-8")
+    with pytest.raises(InputError, match=r"none of these experiments has a finding with a contrast"):
+        CliRunner().invoke(experiments, ["run", "--experiments", str(tmp_path), *extra], catch_exceptions=False)
+
+
+def test_a_run_of_files_that_would_be_falsified_names_file_and_line(one: Path) -> None:
+    path = one / "REC-04a.yaml"
+    path.write_text(path.read_text("utf-8").replace("gain: high", "dose_mg: 50000"), "utf-8")
+    with pytest.raises(
+        EvidenceError, match=r"REC-04a.yaml:\d+: phases: group DCS: a dose must be between 0 and 1000 mg"
+    ):
+        CliRunner().invoke(experiments, ["run", "--experiments", str(one)], catch_exceptions=False)
 
 
 def test_tuning_needs_a_training_part(one: Path) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dualtrace import extras
 from dualtrace.cli import individuals
 from dualtrace.cli.experiments import experiments
 from dualtrace.errors import InputError, TableError
-from dualtrace.experiments import posterior
 from dualtrace.experiments.cohort import Cohort, Typical, simulate_cohort
 from dualtrace.experiments.design import design_of, design_of_group
 from dualtrace.experiments.fit import fit, maximum_posterior
@@ -190,7 +190,7 @@ def test_cohorts_are_refused_in_words(change: dict[str, Any], says: str) -> None
 
 
 def test_numpyro_that_is_not_there_is_named(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posterior, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install 'dualtrace\[bayes\]'. maximum_posterior gives a quick look"):
         fit(MODEL, LINE, cohort.responses, FREE)
 

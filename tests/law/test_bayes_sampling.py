@@ -5,6 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
+from dualtrace import extras
 from dualtrace.errors import FitError, InputError
 from dualtrace.pooling.bayesian import MeanPrior, half_normal
 from dualtrace.pooling.bayesian import model as general
@@ -34,7 +35,7 @@ def drawn() -> Sampled:
 
 
 def test_law_absence_of_numpyro_gives_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(general, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install 'dualtrace\[bayes\]'"):
         sample(Y, V)
 

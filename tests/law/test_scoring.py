@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dualtrace.experiments.board import board, flips, prior_draws, prior_share, regimes
+from dualtrace.experiments.defaults import Variant
 from dualtrace.experiments.load import catalogue
 from dualtrace.experiments.pharmacology import session_gain
 from dualtrace.experiments.procedure import procedure_of
@@ -233,6 +234,15 @@ def test_every_part_of_the_dual_trace_can_be_left_out() -> None:
     assert without.held < found.tally("without: no effect of stress").held
 
 
-def test_assumptions_that_matter_are_found() -> None:
-    record = next(e for e in catalogue() if e.id == "BAS-03")
-    assert all(f.scored.experiment is record for f in flips(memory_model("dual_trace"), [record]))
+def test_assumptions_that_matter_are_those_whose_outcome_changes() -> None:
+    """Independently: the board at the usual, the low and the high values, compared finding by finding."""
+    chosen, model = catalogue(), memory_model("rescorla_wagner")
+    usual, low, high = (board([model], chosen, variant=v).scored[model.name] for v in Variant)
+    changed = [
+        (a.experiment.id, a.number)
+        for a, b, c in zip(usual, low, high, strict=True)
+        if len({a.outcome, b.outcome, c.outcome}) > 1
+    ]
+    found = flips(model, chosen)
+    assert [(f.scored.experiment.id, f.scored.number) for f in found] == changed
+    assert 0 < len(found) < len(usual)

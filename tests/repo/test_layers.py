@@ -13,13 +13,14 @@ SOURCE = ROOT / "src" / "dualtrace"
 MAY_IMPORT = {
     "errors": set(),
     "frozen": set(),
+    "extras": {"errors"},
     "columns": {"errors"},
     "source_map": {"errors", "frozen"},
     "evidence": {"errors", "frozen", "source_map"},
     "effects": {"errors", "source_map", "evidence"},
-    "pooling": {"errors", "evidence", "effects"},
+    "pooling": {"errors", "extras", "evidence", "effects"},
     "mechanism": {"errors", "frozen", "columns", "source_map"},
-    "experiments": {"errors", "frozen", "columns", "source_map", "mechanism"},
+    "experiments": {"errors", "frozen", "extras", "columns", "source_map", "mechanism"},
     "report": {"errors", "evidence", "effects", "pooling", "mechanism", "experiments"},
     "cli": {"errors", "columns", "evidence", "effects", "pooling", "mechanism", "experiments", "report"},
 }

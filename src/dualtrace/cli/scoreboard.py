@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dualtrace.cli.options import print_json
-from dualtrace.errors import InputError
+from dualtrace.errors import EvidenceError, InputError
 from dualtrace.experiments.board import Board, board, flips, prior_share, regimes
+from dualtrace.experiments.lint import lint
 from dualtrace.experiments.load import catalogue, experiment_files, load_experiments, read_experiments
 from dualtrace.experiments.record import Experiment, Strength
 from dualtrace.mechanism.memory.registry import ablations, memory_model, memory_models
@@ -48,7 +49,7 @@ class Request:
 def answer(asked: Request) -> None:
     """Score, and print as text or JSON."""
     chosen = [memory_model(name) for name in dict.fromkeys(asked.models)] or list(memory_models().values())
-    found = load(asked.folder)
+    found = _scorable(load(asked.folder))
     constants = _constants(asked.constants)
     result = board([*chosen, *(ablations() if asked.ablate else ())], found, table=constants)
     parts: dict[str, Any] = {"board": _board_rows(result), "misses": _miss_rows(result)}
@@ -65,8 +66,27 @@ def answer(asked: Request) -> None:
 
 
 def load(folder: Path | None) -> tuple[Experiment, ...]:
-    """The catalogue, or a user's experiments."""
-    return catalogue() if folder is None else load_experiments(folder)
+    """The catalogue, or a user's experiments, which must pass the linter.
+
+    Raises
+    ------
+    EvidenceError
+        Naming file, line and field of what would stop or falsify a run.
+    """
+    if folder is None:
+        return catalogue()
+    found = load_experiments(folder)
+    files = {file.stem: file for file in experiment_files(folder)}
+    problems = lint([(files[e.id], e) for e in found], [e.id for e in catalogue()])
+    if wrong := tuple(problem for problem in problems if problem.severity == "error"):
+        raise EvidenceError(wrong)
+    return found
+
+
+def _scorable(found: tuple[Experiment, ...]) -> tuple[Experiment, ...]:
+    if not any(finding.contrast for experiment in found for finding in experiment.findings):
+        raise InputError("none of these experiments has a finding with a contrast, so nothing can be scored")
+    return found
 
 
 def _constants(path: Path | None) -> ParameterTable | None:
@@ -254,8 +274,6 @@ def show_one(experiment_id: str, model: str, folder: Path | None, as_json: bool)
 
 def check_files(path: Path | None, as_json: bool) -> None:
     """Print what the reader and the linter find; exit code 1 when something is wrong."""
-    from dualtrace.experiments.lint import lint
-
     files = experiment_files(path)
     found, unreadable = read_experiments(files)
     by_id = {file.stem: file for file in files}
@@ -279,7 +297,7 @@ def tune_model(model: str, generations: int, seed: int, output: Path | None, fol
 
     if generations < 1:
         raise InputError(f"--generations must be 1 or more; given {generations}")
-    chosen, found = memory_model(model), load(folder)
+    chosen, found = memory_model(model), _scorable(load(folder))
     best = tune(
         chosen,
         found,

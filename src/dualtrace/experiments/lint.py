@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from dualtrace.errors import InputError, Problem
 from dualtrace.experiments.contrast import parse_term
-from dualtrace.experiments.pharmacology import drug
+from dualtrace.experiments.pharmacology import drug, session_gain
 from dualtrace.experiments.procedure import procedure_of
+from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.source_map import dotted, read_yaml
 
 if TYPE_CHECKING:
@@ -50,35 +51,18 @@ def lint(experiments: Sequence[tuple[Path, Experiment]], known: Sequence[str] = 
     return tuple(problems)
 
 
-def drugs_are_known(experiment: Experiment) -> Iterator[Complaint]:
-    """Every drug stands in the table of drugs; milligrams are given for D-cycloserine only."""
-    seen = set()
-    for group in experiment.groups:
-        for phase in experiment.procedure(group):
-            for given in phase.drug:
-                if given.name in seen:
-                    continue
-                seen.add(given.name)
-                try:
-                    drug(given.name)
-                except InputError as error:
-                    yield Complaint(
-                        ("phases",),
-                        f"phase {phase.name!r}: {error}.",
-                        "Use one of them, or add the drug to drugs.yaml.",
-                    )
-                if given.dose_mg is not None and given.name != "dcs":
-                    message = f"phase {phase.name!r} gives {given.name} in mg, which only dcs has kinetics for."
-                    yield Complaint(("phases",), message, "State gain: low, medium or high.")
-
-
-def phases_are_complete(experiment: Experiment) -> Iterator[Complaint]:
-    """What is left out has a default."""
+def groups_can_be_run(experiment: Experiment) -> Iterator[Complaint]:
+    """What is left out has a default, drugs stand in the table of drugs, and every dose has a gain."""
+    lookup = load_parameters().number
     for group in experiment.groups:
         try:
-            procedure_of(experiment, group)
+            procedure = procedure_of(experiment, group)
+            for dose in procedure.doses:
+                drug(dose.given.name)
+                session_gain([dose], procedure.doses, lookup)
         except InputError as error:
-            yield Complaint(("phases",), f"group {','.join(group) or 'of all'}: {error}.", "State it in the file.")
+            message = f"group {','.join(group) or 'of all'}: {error}."
+            yield Complaint(("phases",), message, "Correct it in the file; drugs.yaml holds the drugs.")
             return
 
 
@@ -90,7 +74,7 @@ def findings_have_presentations(experiment: Experiment) -> Iterator[Complaint]:
             for group in experiment.groups
         }
     except InputError:
-        return  # said by phases_are_complete
+        return  # said by groups_can_be_run
     for number, finding in enumerate(experiment.findings):
         for term in _terms(experiment, number):
             for index in experiment.matching(term.levels):
@@ -136,8 +120,7 @@ def _terms(experiment: Experiment, number: int) -> tuple[Term, ...]:
 
 
 CHECKS: tuple[Callable[[Experiment], Iterator[Complaint]], ...] = (
-    drugs_are_known,
-    phases_are_complete,
+    groups_can_be_run,
     findings_have_presentations,
     values_are_shares,
     terms_differ,

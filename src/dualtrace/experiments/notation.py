@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from dualtrace.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +44,13 @@ def parse_design(text: str) -> tuple[Phase, ...]:
     pieces = text.split("|")
     for number, piece in enumerate(pieces):
         rows += _phase(piece, number, is_last=number == len(pieces) - 1)
-    return tuple(Phase.model_validate(row) for row in _distinct(rows))
+    try:
+        return tuple(Phase.model_validate(row) for row in _distinct(rows))
+    except ValidationError as error:
+        detail = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in detail["loc"])
+        message = detail["msg"].removeprefix("Value error, ")
+        raise InputError(f"{text!r}: {where}: {message}; given {detail['input']!r}") from None
 
 
 def _phase(piece: str, number: int, *, is_last: bool) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.chain import Switches, consolidation_boost
 from dualtrace.mechanism.linear import Doses
 from dualtrace.mechanism.parameters import load_parameters
-from dualtrace.mechanism.plasma import Deviations
+from dualtrace.mechanism.plasma import Deviations, dose_arrays
 from dualtrace.mechanism.scenario import Scenario, chain_of
 from dualtrace.mechanism.tolerance import Tolerance, default_tolerance, lost_before
 from dualtrace.source_map import SourceMap, read_yaml, validate
@@ -140,7 +140,7 @@ def _boosts(dose_mg: float, minutes_before: float, session_min: float) -> NDArra
     """``M`` of the typical person for every window of :data:`_WINDOWS_H`, without tolerance."""
     scenario = Scenario(dose_mg, minutes_before, session_min, switches=Switches(tolerance=False))
     chain = chain_of(scenario, load_parameters().number, Deviations())
-    doses = Doses(xp.asarray([-minutes_before / _MINUTES]), xp.asarray([dose_mg]))
+    doses = dose_arrays(scenario.regimen)
     whole = [
         consolidation_boost(chain._replace(window_h=xp.asarray(window)), doses, scenario.session_end_h)
         for window in _WINDOWS_H

@@ -24,13 +24,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from dualtrace.errors import InputError
+from dualtrace.extras import numpyro_module
 from dualtrace.mechanism.memory.contract import Timeline, follow
 
 if TYPE_CHECKING:
@@ -79,20 +78,9 @@ class FreeConstant(NamedTuple):
         return self.low + (self.high - self.low) / (1 + np.exp(-np.asarray(logit)))
 
 
-def load(name: str) -> Any:  # noqa: ANN401
-    """Import a module of the extra ``bayes``.
-
-    Raises
-    ------
-    InputError
-        With the command that installs it.
-    """
-    if find_spec(name.partition(".")[0]) is None:
-        raise InputError(
-            "Sampling needs NumPyro, which is not installed; run: pip install 'dualtrace[bayes]'. "
-            "maximum_posterior gives a quick look without it."
-        )
-    return import_module(name)
+def load(name: str) -> Any:  # noqa: ANN401 - a module that may be absent has no type
+    """Import a module of the extra ``bayes``; ``InputError`` says how to install it."""
+    return numpyro_module(name, "maximum_posterior gives a quick look without it.")
 
 
 def free_constants(

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dualtrace.errors import InputError
 from dualtrace.experiments.defaults import Defaults, Variant
 from dualtrace.experiments.record import Kind, names_of
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 _REINFORCED = frozenset({Kind.ONSET, Kind.ACQUISITION, Kind.REINSTATEMENT})
 _MOST_ROWS_OF_A_CONTEXT = 30
 _MINUTES = 60.0
+
+MOST_ROWS = 5000
+"""Most presentations of one group: more would run for minutes, and is a slip of the pen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,8 @@ class _Layout:
         return [Row(context=phase.context, length=length, quality=phase.quality) for _ in range(count)], step
 
     def done(self) -> Procedure:
+        if len(self.out.rows) > MOST_ROWS:
+            raise InputError(f"a group is shown at most {MOST_ROWS:,} presentations; given {len(self.out.rows):,}")
         return self.out
 
 

@@ -140,6 +140,13 @@ class Phase(Frozen):
     drug: tuple[Given, ...] = ()
     skip: bool = False
 
+    @field_validator("cs")
+    @classmethod
+    def _each_cue_once(cls, given: str | None) -> str | None:
+        if given is not None and len(set(given)) < len(given):
+            raise ValueError(f"cs names each cue of the compound once; given {given!r}")
+        return given
+
     @field_validator("drug", mode="before")
     @classmethod
     def _one_or_more(cls, given: object) -> object:
@@ -251,6 +258,9 @@ class Experiment(Frozen):
             raise ValueError(
                 f"shares of people must add up to 1; given {sum(p.share for p in self.people.values()):g}"
             )
+        levels = [level for names in self.factors.values() for level in names] + list(self.people)
+        if twice := next((level for level in levels if levels.count(level) > 1), None):
+            raise ValueError(f"levels must have different names, also of different factors; {twice!r} stands twice")
         names = [phase.name for phase in self.phases]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"phases must have different names; {twice!r} stands twice")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dualtrace.mechanism.parameters import Lookup
 
 CAUSES = 10
-"""How many causes there can be (15 in the code of the authors); once all are met, there is no new one."""
+"""How many causes there can be; 15 in the authors' code, with which every outcome of the scoreboard is the same."""
 
 MOST_ITERATIONS = 5
 """Largest number of iterations that ``max_iterations`` can ask for."""

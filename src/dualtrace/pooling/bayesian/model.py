@@ -10,13 +10,11 @@ normals and scaled (non-centred), so that small variances do not make a funnel.
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dualtrace.errors import InputError
+from dualtrace.extras import numpyro_module
 from dualtrace.pooling.bayesian.priors import HalfT
 
 if TYPE_CHECKING:
@@ -55,19 +53,8 @@ class Priors(NamedTuple):
 
 
 def load(name: str) -> Any:  # noqa: ANN401 - a module that may be absent has no type
-    """Import a module of the extra ``bayes``.
-
-    Raises
-    ------
-    InputError
-        With the command that installs it.
-    """
-    if find_spec(name.partition(".")[0]) is None:
-        raise InputError(
-            "Sampling needs NumPyro, which is not installed; run: pip install 'dualtrace[bayes]'. "
-            "A model with one mean needs no sampling: use dualtrace.pooling.bayesian.fit."
-        )
-    return import_module(name)
+    """Import a module of the extra ``bayes``; ``InputError`` says how to install it."""
+    return numpyro_module(name, "A model with one mean needs no sampling: use dualtrace.pooling.bayesian.fit.")
 
 
 def scale_site(name: str, prior: TauPrior) -> Any:  # noqa: ANN401

@@ -1,0 +1,31 @@
+"""Modules of optional extras: imported when they are needed, or a sentence that says how to install them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from dualtrace.errors import InputError
+
+
+def numpyro_module(name: str, otherwise: str) -> Any:  # noqa: ANN401 - a module that may be absent has no type
+    """Import a module that sampling needs.
+
+    Parameters
+    ----------
+    name
+        The module.
+    otherwise
+        What can be done without it, as a sentence.
+
+    Raises
+    ------
+    InputError
+        With the command that installs it.
+    """
+    if find_spec(name.partition(".")[0]) is None:
+        raise InputError(
+            f"Sampling needs NumPyro, which is not installed; run: pip install 'dualtrace[bayes]'. {otherwise}"
+        )
+    return import_module(name)
