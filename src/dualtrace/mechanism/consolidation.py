@@ -38,7 +38,9 @@ class Quadrature(NamedTuple):
     weight: Array
 
 
-def exponential_window(*, session_end_h: ArrayLike, tau_h: ArrayLike, arrivals_h: ArrayLike) -> Quadrature:
+def exponential_window(
+    *, session_end_h: ArrayLike, tau_h: ArrayLike, arrivals_h: ArrayLike, nodes: int = _NODES
+) -> Quadrature:
     r"""Nodes of an exponential window.
 
     .. math:: M = \int_{t_e}^{\infty} \frac{1}{\tau_c} e^{-(t - t_e)/\tau_c}\,[G_{eff}(t) - 1]\,dt
@@ -52,27 +54,31 @@ def exponential_window(*, session_end_h: ArrayLike, tau_h: ArrayLike, arrivals_h
         ``tau_c``: time constant of the window.
     arrivals_h
         Times at which a dose starts to be absorbed, shape ``(..., n_doses)``; the integrand has a corner there.
+    nodes
+        Nodes between two corners.
     """
     stretch = _STRETCH * xp.asarray(tau_h)
     after = xp.sort(xp.maximum(xp.asarray(arrivals_h) - session_end_h, 0), axis=-1)
-    place, share = _pieces(xp.exp(-after / stretch)[..., ::-1])
+    place, share = _pieces(xp.exp(-after / stretch)[..., ::-1], nodes)
     weight = share * _STRETCH * place ** (_STRETCH - 1)
     return Quadrature(xp.asarray(session_end_h) - stretch * xp.log(place), weight)
 
 
-def step_window(*, session_end_h: ArrayLike, width_h: ArrayLike, arrivals_h: ArrayLike) -> Quadrature:
+def step_window(
+    *, session_end_h: ArrayLike, width_h: ArrayLike, arrivals_h: ArrayLike, nodes: int = _NODES
+) -> Quadrature:
     """Nodes of a window that is fully open for ``width_h`` hours and then closed."""
     width = xp.asarray(width_h)
     after = xp.sort(xp.clip(xp.asarray(arrivals_h) - session_end_h, 0, width), axis=-1)
-    place, share = _pieces(after / width)
+    place, share = _pieces(after / width, nodes)
     return Quadrature(xp.asarray(session_end_h) + width * place, share)
 
 
-def _pieces(corners: Array) -> tuple[Array, Array]:
+def _pieces(corners: Array, nodes: int) -> tuple[Array, Array]:
     """Gauss–Legendre nodes and weights on each piece of 0 to 1 between rising corners, in one row."""
-    node, weight = (half.astype(corners.dtype) for half in np.polynomial.legendre.leggauss(_NODES))
+    node, weight = (half.astype(corners.dtype) for half in np.polynomial.legendre.leggauss(nodes))
     least = np.finfo(corners.dtype).tiny  # keeps the last node finite when a dose comes weeks after the session
-    end = xp.ones_like(corners[..., :1])
+    end = xp.ones_like(corners, shape=(*corners.shape[:-1], 1))
     edges = xp.concatenate([0 * end, corners, end], axis=-1)
     low, high = edges[..., :-1, None], edges[..., 1:, None]
     half = (high - low) / 2

@@ -1,0 +1,275 @@
+"""One course of treatment: session by session, what every patient lives through, learns, swallows and shows.
+
+The patients are the last axis of every array, the sessions the first. The arm is fixed; everything random is in
+the patients, so that the same patients can be followed through every arm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from dualtrace.mechanism.arrays import xp
+from dualtrace.simulation import capsule
+from dualtrace.simulation.patients import logistic
+from dualtrace.simulation.rule import evaluate, soften
+from dualtrace.simulation.symptoms import Symptoms, visit_rows
+
+if TYPE_CHECKING:
+    from dualtrace.mechanism.arrays import Array, ArrayLike
+    from dualtrace.mechanism.chain import Chain
+    from dualtrace.mechanism.consolidation import Kernel
+    from dualtrace.mechanism.parameters import Lookup
+    from dualtrace.simulation.learner import Learner
+    from dualtrace.simulation.patients import Patients
+    from dualtrace.simulation.plan import ArmPlan, Plan
+
+_MINUTES = 60.0
+_SUDS = 100.0
+_LEAST = 1e-6
+
+
+class Lived(NamedTuple):
+    """What a session leaves in the records, each ``(sessions, n)``; SUDS as the patient reports them, 0 to 100.
+
+    Attributes
+    ----------
+    attended
+        1 for patients who were still in treatment.
+    start, peak, end
+        SUDS of the first exposure, the worst moment and the end; true fear is ``end_fear``, 0 to 1.
+    known
+        What the rule decided on (the values named in it), ``(names, n)`` a session; empty without a rule.
+    due, given, dose_mg
+        Whether a capsule was due, the share of it that the rule gave (0 or 1 unless softened), milligrams swallowed.
+    boost
+        ``M`` of the session.
+    mishap
+        1 where the feared event came true.
+    """
+
+    attended: Array
+    start: Array
+    peak: Array
+    end: Array
+    end_fear: Array
+    known: tuple[Array, ...]
+    due: Array
+    given: Array
+    dose_mg: Array
+    boost: Array
+    mishap: Array
+
+
+class Memorised(NamedTuple):
+    """Where the course stands between sessions; all ``(n,)``."""
+
+    learner: Any
+    body: capsule.Body
+    attends: Array
+    score: Array  # latest observed primary score; the baseline's until a dosing rule asks for more
+    last: tuple[Array, ...]  # start, peak, end SUDS of the last session, end SUDS of the one before; NaN: none yet
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Everything fixed for one arm: see :func:`follow`."""
+
+    plan: Plan
+    arm: ArmPlan
+    patients: Patients
+    learner: Learner[Any, Any]
+    symptoms: Symptoms
+    chain: Chain
+    kernel: Kernel
+    lookup: Lookup
+    softness: float | None = None
+    """Width of the rule's comparisons in SUDS points; ``None``: hard."""
+
+
+def follow(course: Course) -> tuple[Lived, Any]:
+    """Follow every patient through one arm.
+
+    Returns
+    -------
+    tuple
+        What was lived, and the learner's state after each session, its leaves ``(sessions, n)``.
+    """
+    import jax
+
+    plan = course.plan
+    tables, windows, carries = _tables(course)
+    dose_mg = xp.asarray(course.arm.source.dose_for(course.patients.covariates.weight), course.patients.quality.dtype)
+    sessions = course.patients.session
+
+    def step(now: Memorised, row: dict[str, Array]) -> tuple[Memorised, tuple[Lived, Any]]:
+        table = jax.tree.map(lambda leaf: leaf[row["window"]], windows)
+        carry = jax.tree.map(lambda leaf: leaf[row["carry"]], carries)
+        return _session(course, now, row, table, carry, dose_mg)
+
+    rows = {**tables, **sessions, **visit_rows(plan, course.patients.quality.dtype)}
+    return jax.lax.scan(step, _before(course), rows)[1]  # type: ignore[no-any-return]
+
+
+def _tables(course: Course) -> tuple[dict[str, Array], Any, Any]:
+    """What differs between sessions, and the tables of the drug for every kind of session and gap."""
+    import jax
+
+    plan, arm, like = course.plan, course.arm, course.patients.quality
+    lengths, window_of = np.unique(plan.minutes, return_inverse=True)
+    reference = [min(arm.swallowed_h(m), m / _MINUTES) for m in plan.minutes]
+    hours = np.diff(plan.start_h + reference, append=plan.start_h[-1] + reference[-1] + 168.0)
+    steps = np.stack([hours, [arm.swallowed_h(m) for m in plan.minutes], reference], axis=1)
+    kinds, carry_of = np.unique(steps, axis=0, return_inverse=True)
+    windows = [
+        capsule.window(
+            course.chain, end_h=m / _MINUTES, swallowed_h=arm.swallowed_h(m), kernel=course.kernel, like=like
+        )
+        for m in lengths
+    ]
+    carries = [capsule.carry(course.chain, h, swallowed_h=s, reference_h=r, like=like) for h, s, r in kinds]
+    rows = {
+        "window": xp.asarray(window_of),
+        "carry": xp.asarray(carry_of),
+        "number": xp.asarray(np.arange(1, plan.sessions + 1), like.dtype),
+        "gap_h": xp.asarray(plan.gap_h, like.dtype),
+        "exposures": xp.asarray(plan.exposures),
+        "pace_h": xp.asarray(plan.minutes / np.maximum(plan.exposures, 1) / _MINUTES, like.dtype),
+        "due": xp.asarray(arm.dosed, like.dtype),
+    }
+
+    def together(tables: list[Any]) -> Any:  # noqa: ANN401
+        return jax.tree.map(lambda *leaves: xp.stack([xp.asarray(leaf, like.dtype) for leaf in leaves]), *tables)
+
+    return rows, together(windows), together(carries)
+
+
+def _before(course: Course) -> Memorised:
+    like = course.patients.quality
+    unknown = xp.full_like(like, xp.nan)
+    return Memorised(
+        learner=course.learner.start(),
+        body=capsule.fresh_body(course.chain, like),
+        attends=xp.ones_like(like),
+        score=course.symptoms.first_score(),
+        last=(unknown,) * 4,
+    )
+
+
+def _session(
+    course: Course, now: Memorised, row: dict[str, Array], table: Any, carry: Any, dose_mg: Array  # noqa: ANN401
+) -> tuple[Memorised, tuple[Lived, Any]]:
+    learner, arm, lookup = course.learner, course.arm, course.lookup
+    rested = learner.wait(now.learner, row["gap_h"])
+    score = course.symptoms.known_score(now.score)
+    before = _decided(course, now.last, row, score)
+    taken = now.attends * row["due"] * xp.where(row["capsule"] < lookup("clinic.adherence", "1"), 1.0, 0.0)
+    ready_mg = dose_mg * taken * (before if arm.before else 0.0)
+    on_board = capsule.boost(course.chain, table, now.body, ready_mg) if arm.before else xp.zeros_like(dose_mg)
+    mishap = xp.where(row["mishap"] < lookup("clinic.mishap", "1"), 1.0, 0.0) * (row["exposures"] > 0)
+    state, suds = _exposed(course, rested, row, xp.maximum(on_board, 0), mishap.astype(dose_mg.dtype))
+    seen = tuple(
+        xp.where(now.attends > 0, new, old) for new, old in zip((*suds, now.last[2]), now.last, strict=True)
+    )
+    given = before if arm.before else _decided(course, seen, row, score)
+    swallowed = dose_mg * taken * given
+    gain = on_board if arm.before else capsule.boost(course.chain, table, now.body, swallowed)
+    end_fear = learner.fear(state)
+    closed = learner.close(state, gain)
+    kept = _where(now.attends * (row["exposures"] > 0), closed, rested)
+    stays = now.attends * xp.where(row["dropout"] < _hazard(course, end_fear), 0.0, 1.0)
+    latest = now.score
+    if course.symptoms.matters_to_rule:
+        latest = course.symptoms.latest_score(row, learner, kept, now.score)
+    after = Memorised(kept, capsule.swallow(course.chain, carry, now.body, swallowed), stays, latest, seen)
+    known = _known(course, now.last if arm.before else seen, row, score)
+    lived = Lived(now.attends, *suds, end_fear, known, now.attends * row["due"], given, swallowed, gain, mishap)
+    return after, (lived, kept)
+
+
+def _exposed(
+    course: Course, state: Any, row: dict[str, Array], drug: Array, mishap: Array  # noqa: ANN401
+) -> tuple[Any, tuple[Array, Array, Array]]:
+    """Exposures of a session, the mishap halfway; SUDS at the first, at the worst and after the last."""
+    import jax
+
+    learner, lookup = course.learner, course.lookup
+    quality = logistic(course.patients.quality + lookup("clinic.sigma_quality", "1") * row["quality"])
+    pace = learner.pace(state, row["pace_h"])
+    start = learner.fear(state)
+
+    def expose(at: Any, place: Array) -> tuple[Any, None]:  # noqa: ANN401
+        return _where(place < row["exposures"], learner.expose(at, pace, quality, drug), at), None
+
+    most = int(course.plan.exposures.max(initial=0))
+    half = most // 2
+    state, _ = jax.lax.scan(expose, state, xp.asarray(np.arange(half)))
+    state = learner.mishap(state, mishap, quality, drug)
+    shaken = learner.fear(state)
+    state, _ = jax.lax.scan(expose, state, xp.asarray(np.arange(half, most)))
+    end = learner.fear(state)
+    peak = xp.maximum(xp.maximum(start, end), shaken)
+    noise = lookup("clinic.suds_noise", "1")
+    reported = [_reported(fear, noise * row[name]) for fear, name in ((start, "start_noise"), (end, "end_noise"))]
+    worst = xp.maximum(_reported(peak, noise * row["start_noise"]), xp.maximum(*reported))
+    none = xp.full_like(start, xp.nan)
+    exposed = row["exposures"] > 0
+    first, last = (xp.where(exposed, value, none) for value in reported)
+    return state, (first, xp.where(exposed, worst, none), last)
+
+
+def _reported(fear: Array, error: Array) -> Array:
+    return xp.clip(_SUDS * fear + error, 0.0, _SUDS)
+
+
+def _hazard(course: Course, end_fear: Array) -> Array:
+    r"""Chance to leave after this session.
+
+    .. math:: h = \left(1 - (1 - d)^{1/K}\right) e^{\beta (f - f_0)}
+
+    with ``d`` the share expected to leave over ``K`` sessions, ``f`` the fear the session ended with.
+    """
+    lookup = course.lookup
+    usual = 1 - (1 - course.plan.dropout) ** (1 / course.plan.sessions)
+    slope, middle = lookup("clinic.dropout_slope", "1"), lookup("clinic.dropout_middle", "1")
+    return usual * xp.exp(slope * (end_fear - middle))
+
+
+def _known(
+    course: Course, suds: tuple[Array, ...], row: dict[str, Array], score: dict[str, Array]
+) -> tuple[Array, ...]:
+    """Values that the rule names, as they are known when the dose is decided."""
+    rule = course.arm.rule
+    if rule is None:
+        return ()
+    start, peak, end, before = suds
+    everything = {
+        "session": xp.zeros_like(end) + row["number"],
+        "start_suds": start,
+        "peak_suds": peak,
+        "last_suds": end,
+        "suds_drop": peak - end,
+        "previous_suds": before,
+        **score,
+    }
+    return tuple(everything[name] for name in rule.names)
+
+
+def _decided(course: Course, suds: tuple[Array, ...], row: dict[str, Array], score: dict[str, Array]) -> Array:
+    """Share of the dose that the rule gives: 0 or 1, or between when softened."""
+    rule = course.arm.rule
+    if rule is None:
+        return xp.ones_like(suds[0])
+    values = dict(zip(rule.names, _known(course, suds, row, score), strict=True))
+    if course.softness is not None:
+        return soften(rule, values, course.softness)
+    return xp.where(evaluate(rule, values), 1.0, 0.0).astype(suds[0].dtype)
+
+
+def _where(chosen: Array, yes: Any, no: Any) -> Any:  # noqa: ANN401
+    import jax
+
+    return jax.tree.map(lambda a, b: xp.where(chosen > 0, a, b), yes, no)

@@ -1,0 +1,91 @@
+"""Random numbers of patients: uniforms addressed by patient and purpose, so that no order and no chunk can change them.
+
+A patient's number is a function of the seed, the patient's index and the place of the number in the patient's
+list, and of nothing else: the same patient is met in every arm, on every machine and in every chunk. For
+expectations the same places are filled from a Sobol sequence instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dualtrace.mechanism.arrays import xp
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dualtrace.mechanism.arrays import Array
+
+_BITS = 23
+"""Bits kept of each random word: as many as a float32 between 0 and 1 holds exactly, in either precision."""
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+
+def uniforms(seed: int, patients: Array, count: int, dtype: object) -> Array:
+    """Uniform numbers strictly between 0 and 1.
+
+    Parameters
+    ----------
+    seed
+        0 to 2^64 - 1.
+    patients
+        Index of each patient, unsigned 32-bit, shape ``(n,)``.
+    count
+        How many numbers each patient needs.
+
+    Returns
+    -------
+    Array
+        Shape ``(count, n)``.
+
+    Notes
+    -----
+    Threefry-2x32 with 20 rounds (Salmon et al. 2011, doi 10.1145/2063384.2063405), counter (patient, place).
+    """
+    pairs = -(-count // 2)
+    place = xp.asarray(np.arange(pairs, dtype=np.uint32))[:, None]
+    first, second = threefry(seed, xp.broadcast_to(patients, (pairs, *patients.shape)), place)
+    words = xp.stack([first, second], axis=1).reshape(2 * pairs, *patients.shape)[:count]
+    return ((words >> (32 - _BITS)).astype(dtype) + 0.5) * 2.0**-_BITS
+
+
+def threefry(seed: int, high: Array, low: Array) -> tuple[Array, Array]:
+    """Two random words for every counter ``(high, low)``; all unsigned 32-bit."""
+    keys = [np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)]
+    keys.append(np.uint32(keys[0] ^ keys[1] ^ np.uint32(_PARITY)))
+    left, right = high + keys[0], low + keys[1]
+    for block in range(5):
+        for turn in _ROTATIONS[block % 2]:
+            left = left + right
+            right = (right << np.uint32(turn)) | (right >> np.uint32(32 - turn))
+            right = right ^ left
+        left = left + keys[(block + 1) % 3]
+        right = right + np.uint32((int(keys[(block + 2) % 3]) + block + 1) & 0xFFFFFFFF)
+    return left, right
+
+
+def sobol(count: int, patients: int, seed: int) -> NDArray[np.float64]:
+    """Scrambled Sobol points strictly between 0 and 1, shape ``(count, patients)``; ``patients`` a power of two.
+
+    Owen 1998, doi 10.1145/272991.273010, as in :class:`scipy.stats.qmc.Sobol`.
+    """
+    from scipy.stats import qmc
+
+    points = qmc.Sobol(count, scramble=True, rng=np.random.default_rng(seed)).random(patients)
+    half = 2.0 ** -(_BITS + 1)
+    return np.clip(points.T, half, 1 - half)
+
+
+def normal(uniform: Array) -> Array:
+    """Standard normal numbers from uniform ones, by the quantile function."""
+    from dualtrace.mechanism.arrays import uses_jax
+
+    if uses_jax(uniform):
+        from jax.scipy.special import ndtri as quantile
+    else:
+        from scipy.special import ndtri as quantile
+    return quantile(uniform)  # type: ignore[no-any-return]

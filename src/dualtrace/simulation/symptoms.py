@@ -1,0 +1,143 @@
+"""From fear in daily life to what an instrument shows, visit by visit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from dualtrace.mechanism.arrays import xp
+from dualtrace.simulation.scale import after_change, at_baseline, has_responded, read
+
+if TYPE_CHECKING:
+    from dualtrace.mechanism.arrays import Array, ArrayLike
+    from dualtrace.mechanism.parameters import Lookup
+    from dualtrace.simulation.learner import Learner
+    from dualtrace.simulation.patients import Patients
+    from dualtrace.simulation.plan import Plan, Visit
+
+_RULE_NAMES = ("score", "baseline", "response")
+
+
+class Scores(NamedTuple):
+    """Scores of every scale at every visit, the baseline first: ``(1 + visits, scales, n)``.
+
+    Attributes
+    ----------
+    true, observed
+        Without and with error of measurement.
+    left
+        Share of the symptoms that is left, ``(1 + visits, n)``; 1 at baseline.
+    """
+
+    true: Array
+    observed: Array
+    left: Array
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Symptoms:
+    """How the patients of a plan show their fear.
+
+    Parameters
+    ----------
+    plan, patients
+        Who is measured when.
+    outside
+        Fear in daily life before treatment, ``(n,)``.
+    lookup
+        Constants.
+    rule_names
+        Names of the rule that speak of scores; only then are scores worked out between sessions.
+    """
+
+    plan: Plan
+    patients: Patients
+    outside: Array
+    lookup: Lookup
+    rule_names: tuple[str, ...] = ()
+
+    @property
+    def reliability(self) -> ArrayLike:
+        """Share of the variance at baseline that is not error."""
+        value: ArrayLike = self.lookup("clinic.reliability", "1")
+        return value
+
+    def left(self, fear: Array, weeks: ArrayLike) -> Array:
+        r"""Share of the symptoms that is left.
+
+        .. math:: \ell = \left(1 - w\,(1 - f/f_0)\right)\left(1 - c\,(1 - e^{-t/\tau})\right)
+
+        ``f`` is fear in daily life, ``f_0`` before treatment, ``w`` the share of symptoms that follows fear,
+        ``c`` what gets better without it.
+        """
+        share = self.lookup("clinic.fear_share", "1")
+        most = xp.minimum(self.lookup("clinic.nonspecific", "1") * self.patients.nonspecific, 1.0)
+        other = most * (1 - xp.exp(-xp.asarray(weeks) / self.lookup("clinic.nonspecific_weeks", "week")))
+        return (1 - share * (1 - fear / self.outside)) * (1 - other)
+
+    def baseline(self) -> Array:
+        """True scores before treatment, ``(scales, n)``."""
+        return xp.stack([at_baseline(s, self.patients.severity, self.reliability) for s in self.plan.scales])
+
+    def scores(self, learner: Learner[Any, Any], states: Any) -> Scores:  # noqa: ANN401
+        """Scores at every visit, from the learner's state after each session (leaves ``(sessions, n)``)."""
+        first = self.baseline()
+        left = xp.stack([xp.ones_like(self.outside), *(self._left_at(v, learner, states) for v in self.plan.visits)])
+        true = xp.stack([self._true(first, share) for share in left])
+        seen = [
+            xp.stack([read(s, true[v, k], self.patients.noise[v, k], self.reliability) for v in range(len(left))])
+            for k, s in enumerate(self.plan.scales)
+        ]
+        return Scores(true, xp.stack(seen, axis=1), left)
+
+    def _left_at(self, visit: Visit, learner: Learner[Any, Any], states: Any) -> Array:  # noqa: ANN401
+        import jax
+
+        state = jax.tree.map(lambda leaf: leaf[visit.session - 1], states)
+        return self.left(learner.fear_outside(learner.wait(state, visit.wait_h)), visit.weeks)
+
+    def _true(self, first: Array, left: Array) -> Array:
+        return xp.stack([after_change(s, first[k], left) for k, s in enumerate(self.plan.scales)])
+
+    @property
+    def matters_to_rule(self) -> bool:
+        """Whether a dosing rule speaks of scores, so that they must be known between sessions."""
+        return bool(set(self.rule_names) & set(_RULE_NAMES))
+
+    def first_score(self) -> Array:
+        """Observed primary score at baseline."""
+        scale = self.plan.scales[0]
+        return read(scale, self.baseline()[0], self.patients.noise[0, 0], self.reliability)
+
+    def known_score(self, latest: Array) -> dict[str, Array]:
+        """What a rule may name of scores, given the latest observed one."""
+        first = self.first_score()
+        return {"score": latest, "baseline": first, "response": has_responded(self.plan.scales[0], first, latest)}
+
+    def latest_score(self, row: dict[str, Array], learner: Learner[Any, Any], state: Any, before: Array) -> Array:  # noqa: ANN401
+        """Observed primary score after the visit that follows a session; ``before`` where none does."""
+        scale = self.plan.scales[0]
+        left = self.left(learner.fear_outside(learner.wait(state, row["visit_wait_h"])), row["visit_weeks"])
+        true = after_change(scale, self.baseline()[0], left)
+        seen = read(scale, true, self.patients.noise[row["visit"], 0], self.reliability)
+        return xp.where(row["visit"] > 0, seen, before)
+
+
+def visit_rows(plan: Plan, dtype: Any) -> dict[str, Array]:  # noqa: ANN401
+    """For every session, the last visit before the next one: its number (0: none), wait and week."""
+    number, wait, weeks = np.zeros(plan.sessions, int), np.zeros(plan.sessions), np.zeros(plan.sessions)
+    for place, visit in enumerate(plan.visits, 1):
+        if visit.session < plan.sessions and 0 in visit.scales:
+            number[visit.session - 1], wait[visit.session - 1], weeks[visit.session - 1] = (
+                place,
+                visit.wait_h,
+                visit.weeks,
+            )
+    return {
+        "visit": xp.asarray(number),
+        "visit_wait_h": xp.asarray(wait, dtype),
+        "visit_weeks": xp.asarray(weeks, dtype),
+    }
