@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
@@ -11,6 +11,15 @@ class Frozen(BaseModel):
     """Immutable record: unknown fields, NaN and infinities are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
+
+
+@final
+class FieldError(ValueError):
+    """What a whole record finds wrong with one of its fields; ``where`` leads there, such as ``("arms", 1)``."""
+
+    def __init__(self, where: tuple[str | int, ...], message: str) -> None:
+        self.where = where
+        super().__init__(message)
 
 
 Text = Annotated[str, StringConstraints(min_length=1)]

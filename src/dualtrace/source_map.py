@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from dualtrace.errors import EvidenceError, Problem
-from dualtrace.frozen import Frozen
+from dualtrace.frozen import FieldError, Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,7 +124,9 @@ def validate(record: type[Record], source_map: SourceMap, *, tags: frozenset[str
 
 def _problems(error: ValidationError, source_map: SourceMap, tags: frozenset[str]) -> Iterable[Problem]:
     for detail in error.errors(include_url=False):
-        where = tuple(part for part in detail["loc"] if part not in tags)
+        cause = detail.get("ctx", {}).get("error")
+        loc = (*detail["loc"], *(cause.where if isinstance(cause, FieldError) else ()))
+        where = tuple(part for part in loc if part not in tags)
         given = detail.get("input")
         if detail["type"] == "too_short" and given:
             continue  # its items were refused one by one; they are listed themselves

@@ -21,6 +21,16 @@ MAY_IMPORT = {
     "pooling": {"errors", "extras", "evidence", "effects"},
     "mechanism": {"errors", "frozen", "columns", "source_map"},
     "experiments": {"errors", "frozen", "extras", "columns", "source_map", "mechanism"},
+    "simulation": {
+        "errors",
+        "frozen",
+        "extras",
+        "source_map",
+        "evidence",
+        "mechanism",
+        "analysis",
+        "runner",
+    },
     "report": {"errors", "evidence", "effects", "pooling", "mechanism", "experiments"},
     "cli": {"errors", "columns", "evidence", "effects", "pooling", "mechanism", "experiments", "report"},
 }
