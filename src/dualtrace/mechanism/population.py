@@ -11,10 +11,11 @@ from dualtrace.errors import InputError
 from dualtrace.mechanism.plasma import Covariates, Deviations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from dualtrace.mechanism.arrays import Array
     from dualtrace.mechanism.parameters import Lookup
 
 
@@ -51,11 +52,15 @@ def draw_covariates(spread: CovariateSpread, *, count: int, tb_patient: bool, se
 
 
 def draw_deviations(lookup: Lookup, *, count: int, seed: int) -> Deviations:
-    """Between-person deviations of Alghamdi's model, and one occasion's deviation of clearance.
+    """Random people of :func:`deviations_of`."""
+    return deviations_of(lookup, np.random.default_rng(seed).standard_normal((5, count)))
+
+
+def deviations_of(lookup: Lookup, normals: Sequence[Array]) -> Deviations:
+    """Between-person deviations of Alghamdi's model, and one occasion's deviation of clearance, from five normals.
 
     Independent normals of the logarithm with the SDs ``plasma.omega_*`` and ``plasma.gamma_clearance``.
     """
-    draws = np.random.default_rng(seed).standard_normal((5, count))
     scales = (
         "plasma.omega_clearance",
         "plasma.omega_volume",
@@ -63,27 +68,35 @@ def draw_deviations(lookup: Lookup, *, count: int, seed: int) -> Deviations:
         "plasma.omega_lag",
         "plasma.gamma_clearance",
     )
-    return Deviations(*(lookup(name, "1") * row for name, row in zip(scales, draws, strict=True)))
+    return Deviations(*(lookup(name, "1") * row for name, row in zip(scales, normals, strict=True)))
 
 
 def draw_transit_deviations(lookup: Lookup, *, count: int, seed: int) -> Deviations:
-    """Deviations of Resendiz-Galvan's model: clearance between people, the rest between occasions.
+    """Random people of :func:`transit_deviations_of`."""
+    return transit_deviations_of(lookup, np.random.default_rng(seed).standard_normal((4, count)))
+
+
+def transit_deviations_of(lookup: Lookup, normals: Sequence[Array]) -> Deviations:
+    """Deviations of Resendiz-Galvan's model from four normals: clearance between people, the rest between occasions.
 
     Bioavailability ``exp(f)`` divides apparent clearance and volume alike. A dose is one occasion.
     """
-    draws = np.random.default_rng(seed).standard_normal((4, count))
     scales = ("omega_clearance", "kappa_bioavailability", "kappa_absorption", "kappa_time")
     own, available, rate, time = (
-        lookup(f"transit.{name}", "1") * row for name, row in zip(scales, draws, strict=True)
+        lookup(f"transit.{name}", "1") * row for name, row in zip(scales, normals, strict=True)
     )
-    return Deviations(own - available, -available, rate, time, np.zeros(count))
+    return Deviations(own - available, -available, rate, time, 0 * own)
 
 
 def draw_agent_deviations(spread: Mapping[str, float], *, count: int, seed: int) -> Deviations:
-    """Deviations of a user's agent: log SDs of clearance, volume, absorption and lag by name."""
-    draws = np.random.default_rng(seed).standard_normal((4, count))
+    """Random people of :func:`agent_deviations_of`."""
+    return agent_deviations_of(spread, np.random.default_rng(seed).standard_normal((4, count)))
+
+
+def agent_deviations_of(spread: Mapping[str, float], normals: Sequence[Array]) -> Deviations:
+    """Deviations of a user's agent from four normals: log SDs of clearance, volume, absorption and lag by name."""
     names = ("clearance", "volume", "absorption", "lag")
-    return Deviations(*(spread[name] * row for name, row in zip(names, draws, strict=True)))
+    return Deviations(*(spread[name] * row for name, row in zip(names, normals, strict=True)))
 
 
 def band(values: NDArray[np.float64], levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> NDArray[np.float64]:

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 
 from dualtrace.mechanism.arrays import xp
-from dualtrace.simulation import capsule
 from dualtrace.simulation.patients import logistic
 from dualtrace.simulation.rule import evaluate, soften
 from dualtrace.simulation.symptoms import Symptoms, visit_rows
 
 if TYPE_CHECKING:
     from dualtrace.mechanism.arrays import Array, ArrayLike
-    from dualtrace.mechanism.chain import Chain
-    from dualtrace.mechanism.consolidation import Kernel
     from dualtrace.mechanism.parameters import Lookup
     from dualtrace.simulation.learner import Learner
     from dualtrace.simulation.patients import Patients
     from dualtrace.simulation.plan import ArmPlan, Plan
+    from dualtrace.simulation.supply import Supply
 
 _MINUTES = 60.0
 _SUDS = 100.0
@@ -67,7 +65,7 @@ class Memorised(NamedTuple):
     """Where the course stands between sessions; all ``(n,)``."""
 
     learner: Any
-    body: capsule.Body
+    body: Any
     attends: Array
     score: Array  # latest observed primary score; the baseline's until a dosing rule asks for more
     last: tuple[Array, ...]  # start, peak, end SUDS of the last session, end SUDS of the one before; NaN: none yet
@@ -83,8 +81,8 @@ class Course:
     patients: Patients
     learner: Learner[Any, Any]
     symptoms: Symptoms
-    chain: Chain
-    kernel: Kernel
+    supply: Supply
+    dose_mg: Array
     lookup: Lookup
     softness: float | None = None
     """Width of the rule's comparisons in SUDS points; ``None``: hard."""
@@ -100,51 +98,24 @@ def follow(course: Course) -> tuple[Lived, Any]:
     """
     import jax
 
-    plan = course.plan
-    tables, windows, carries = _tables(course)
-    dose_mg = xp.asarray(course.arm.source.dose_for(course.patients.covariates.weight), course.patients.quality.dtype)
-    sessions = course.patients.session
-
     def step(now: Memorised, row: dict[str, Array]) -> tuple[Memorised, tuple[Lived, Any]]:
-        table = jax.tree.map(lambda leaf: leaf[row["window"]], windows)
-        carry = jax.tree.map(lambda leaf: leaf[row["carry"]], carries)
-        return _session(course, now, row, table, carry, dose_mg)
+        return _session(course, now, row)
 
-    rows = {**tables, **sessions, **visit_rows(plan, course.patients.quality.dtype)}
+    rows = {**_rows(course), **course.supply.rows(), **course.patients.session}
     return jax.lax.scan(step, _before(course), rows)[1]  # type: ignore[no-any-return]
 
 
-def _tables(course: Course) -> tuple[dict[str, Array], Any, Any]:
-    """What differs between sessions, and the tables of the drug for every kind of session and gap."""
-    import jax
-
-    plan, arm, like = course.plan, course.arm, course.patients.quality
-    lengths, window_of = np.unique(plan.minutes, return_inverse=True)
-    reference = [min(arm.swallowed_h(m), m / _MINUTES) for m in plan.minutes]
-    hours = np.diff(plan.start_h + reference, append=plan.start_h[-1] + reference[-1] + 168.0)
-    steps = np.stack([hours, [arm.swallowed_h(m) for m in plan.minutes], reference], axis=1)
-    kinds, carry_of = np.unique(steps, axis=0, return_inverse=True)
-    windows = [
-        capsule.window(
-            course.chain, end_h=m / _MINUTES, swallowed_h=arm.swallowed_h(m), kernel=course.kernel, like=like
-        )
-        for m in lengths
-    ]
-    carries = [capsule.carry(course.chain, h, swallowed_h=s, reference_h=r, like=like) for h, s, r in kinds]
-    rows = {
-        "window": xp.asarray(window_of),
-        "carry": xp.asarray(carry_of),
-        "number": xp.asarray(np.arange(1, plan.sessions + 1), like.dtype),
-        "gap_h": xp.asarray(plan.gap_h, like.dtype),
+def _rows(course: Course) -> dict[str, Array]:
+    """What differs between sessions, the same for all patients."""
+    plan, dtype = course.plan, course.patients.quality.dtype
+    return {
+        "number": xp.asarray(np.arange(1, plan.sessions + 1), dtype),
+        "gap_h": xp.asarray(plan.gap_h, dtype),
         "exposures": xp.asarray(plan.exposures),
-        "pace_h": xp.asarray(plan.minutes / np.maximum(plan.exposures, 1) / _MINUTES, like.dtype),
-        "due": xp.asarray(arm.dosed, like.dtype),
+        "pace_h": xp.asarray(plan.minutes / np.maximum(plan.exposures, 1) / _MINUTES, dtype),
+        "due": xp.asarray(course.arm.dosed, dtype),
+        **visit_rows(plan, dtype),
     }
-
-    def together(tables: list[Any]) -> Any:  # noqa: ANN401
-        return jax.tree.map(lambda *leaves: xp.stack([xp.asarray(leaf, like.dtype) for leaf in leaves]), *tables)
-
-    return rows, together(windows), together(carries)
 
 
 def _before(course: Course) -> Memorised:
@@ -152,7 +123,7 @@ def _before(course: Course) -> Memorised:
     unknown = xp.full_like(like, xp.nan)
     return Memorised(
         learner=course.learner.start(),
-        body=capsule.fresh_body(course.chain, like),
+        body=course.supply.start(),
         attends=xp.ones_like(like),
         score=course.symptoms.first_score(),
         last=(unknown,) * 4,
@@ -160,15 +131,16 @@ def _before(course: Course) -> Memorised:
 
 
 def _session(
-    course: Course, now: Memorised, row: dict[str, Array], table: Any, carry: Any, dose_mg: Array  # noqa: ANN401
+    course: Course, now: Memorised, row: dict[str, Array]
 ) -> tuple[Memorised, tuple[Lived, Any]]:
-    learner, arm, lookup = course.learner, course.arm, course.lookup
+    learner, arm, supply, lookup = course.learner, course.arm, course.supply, course.lookup
+    dose_mg = course.dose_mg
     rested = learner.wait(now.learner, row["gap_h"])
     score = course.symptoms.known_score(now.score)
     before = _decided(course, now.last, row, score)
     taken = now.attends * row["due"] * xp.where(row["capsule"] < lookup("clinic.adherence", "1"), 1.0, 0.0)
     ready_mg = dose_mg * taken * (before if arm.before else 0.0)
-    on_board = capsule.boost(course.chain, table, now.body, ready_mg) if arm.before else xp.zeros_like(dose_mg)
+    on_board = supply.boost(now.body, row, ready_mg) if arm.before else xp.zeros_like(dose_mg)
     mishap = xp.where(row["mishap"] < lookup("clinic.mishap", "1"), 1.0, 0.0) * (row["exposures"] > 0)
     state, suds = _exposed(course, rested, row, xp.maximum(on_board, 0), mishap.astype(dose_mg.dtype))
     seen = tuple(
@@ -176,7 +148,7 @@ def _session(
     )
     given = before if arm.before else _decided(course, seen, row, score)
     swallowed = dose_mg * taken * given
-    gain = on_board if arm.before else capsule.boost(course.chain, table, now.body, swallowed)
+    gain = on_board if arm.before else supply.boost(now.body, row, swallowed)
     end_fear = learner.fear(state)
     closed = learner.close(state, gain)
     kept = _where(now.attends * (row["exposures"] > 0), closed, rested)
@@ -184,7 +156,7 @@ def _session(
     latest = now.score
     if course.symptoms.matters_to_rule:
         latest = course.symptoms.latest_score(row, learner, kept, now.score)
-    after = Memorised(kept, capsule.swallow(course.chain, carry, now.body, swallowed), stays, latest, seen)
+    after = Memorised(kept, supply.swallow(now.body, row, swallowed), stays, latest, seen)
     known = _known(course, now.last if arm.before else seen, row, score)
     lived = Lived(now.attends, *suds, end_fear, known, now.attends * row["due"], given, swallowed, gain, mishap)
     return after, (lived, kept)

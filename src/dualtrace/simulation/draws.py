@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualtrace.mechanism.arrays import xp
+from dualtrace.errors import InputError
+from dualtrace.mechanism.arrays import uses_jax, xp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,13 +26,26 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
 
-def uniforms(seed: int, patients: Array, count: int, dtype: object) -> Array:
+def key_of(seed: int) -> NDArray[np.uint32]:
+    """Two words of a seed from 0 to 2^64 - 1.
+
+    Raises
+    ------
+    InputError
+        The seed is negative or too large.
+    """
+    if not 0 <= seed < 2**64:
+        raise InputError(f"a seed must be a whole number from 0 to 2^64 - 1; given {seed}")
+    return np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
+
+
+def uniforms(key: Array, patients: Array, count: int, dtype: object) -> Array:
     """Uniform numbers strictly between 0 and 1.
 
     Parameters
     ----------
-    seed
-        0 to 2^64 - 1.
+    key
+        Two unsigned 32-bit words (:func:`key_of`).
     patients
         Index of each patient, unsigned 32-bit, shape ``(n,)``.
     count
@@ -48,23 +62,22 @@ def uniforms(seed: int, patients: Array, count: int, dtype: object) -> Array:
     """
     pairs = -(-count // 2)
     place = xp.asarray(np.arange(pairs, dtype=np.uint32))[:, None]
-    first, second = threefry(seed, xp.broadcast_to(patients, (pairs, *patients.shape)), place)
+    first, second = threefry(key, xp.broadcast_to(patients, (pairs, *patients.shape)), place)
     words = xp.stack([first, second], axis=1).reshape(2 * pairs, *patients.shape)[:count]
     return ((words >> (32 - _BITS)).astype(dtype) + 0.5) * 2.0**-_BITS
 
 
-def threefry(seed: int, high: Array, low: Array) -> tuple[Array, Array]:
+def threefry(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
     """Two random words for every counter ``(high, low)``; all unsigned 32-bit."""
-    keys = [np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)]
-    keys.append(np.uint32(keys[0] ^ keys[1] ^ np.uint32(_PARITY)))
-    left, right = high + keys[0], low + keys[1]
+    words = [key[0:1], key[1:2], key[0:1] ^ key[1:2] ^ np.uint32(_PARITY)]
+    left, right = high + words[0], low + words[1]
     for block in range(5):
         for turn in _ROTATIONS[block % 2]:
             left = left + right
             right = (right << np.uint32(turn)) | (right >> np.uint32(32 - turn))
             right = right ^ left
-        left = left + keys[(block + 1) % 3]
-        right = right + np.uint32((int(keys[(block + 2) % 3]) + block + 1) & 0xFFFFFFFF)
+        left = left + words[(block + 1) % 3]
+        right = right + words[(block + 2) % 3] + np.uint32(block + 1)
     return left, right
 
 
@@ -82,8 +95,6 @@ def sobol(count: int, patients: int, seed: int) -> NDArray[np.float64]:
 
 def normal(uniform: Array) -> Array:
     """Standard normal numbers from uniform ones, by the quantile function."""
-    from dualtrace.mechanism.arrays import uses_jax
-
     if uses_jax(uniform):
         from jax.scipy.special import ndtri as quantile
     else:

@@ -19,6 +19,7 @@ from dualtrace.simulation.draws import uniforms
 from dualtrace.simulation.dual_trace_learner import DualTraceLearner
 from dualtrace.simulation.learner import AnyLearner
 from dualtrace.simulation.patients import Patients, count_of, patients_of
+from dualtrace.simulation.supply import Capsules, Placebo, Supply
 from dualtrace.simulation.symptoms import Scores, Symptoms
 
 if TYPE_CHECKING:
@@ -60,12 +61,22 @@ def through(plan: Plan, arm: ArmPlan, mechanism: Mechanism, patients: Patients, 
     outside = learner.fear_outside(learner.start())
     names = () if arm.rule is None else arm.rule.names
     symptoms = Symptoms(plan, patients, outside, lookup, names)
-    chain = build(
-        patients.covariates, [arm.source.meal], lookup, deviations=patients.deviations, switches=mechanism.switches
-    )
-    course = Course(plan, arm, patients, learner, symptoms, chain, mechanism.switches.kernel, lookup)
+    dtype = patients.quality.dtype
+    dose_mg = xp.asarray(arm.source.dose_for(patients.covariates.weight), dtype)
+    course = Course(plan, arm, patients, learner, symptoms, _supply(plan, arm, mechanism, patients, lookup), dose_mg, lookup)
     lived, states = follow(course)
     return ArmCourse(lived, symptoms.scores(learner, states))
+
+
+def _supply(plan: Plan, arm: ArmPlan, mechanism: Mechanism, patients: Patients, lookup: Lookup) -> Supply:
+    import jax
+
+    if arm.source.is_placebo or not arm.dosed.any():
+        return Placebo()
+    switches, dtype = mechanism.switches, patients.quality.dtype
+    chain = build(patients.covariates, [arm.source.meal], lookup, deviations=patients.deviations, switches=switches)
+    chain = jax.tree.map(lambda leaf: xp.asarray(leaf, dtype), chain)
+    return Capsules(plan, arm, chain, switches.kernel, patients.quality)
 
 
 def block(plan: Plan, mechanism: Mechanism, lookup: Lookup, seed: int, ids: Array, dtype: Any):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dualtrace.mechanism.arrays import xp
-from dualtrace.mechanism.plasma import Covariates, Deviations
+from dualtrace.mechanism.plasma import Covariates
 from dualtrace.simulation.draws import normal
 from dualtrace.simulation.learner import Traits
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from dualtrace.mechanism.parameters import Lookup
     from dualtrace.simulation.plan import Plan
 
+KINETICS = ("clearance", "volume", "absorption", "lag", "occasion")
+"""In the order of :class:`dualtrace.mechanism.plasma.Deviations`."""
+
 PERSON = (
     "severity",
     "threat",
@@ -25,11 +28,7 @@ PERSON = (
     "generalisation",
     "quality",
     "nonspecific",
-    "clearance",
-    "volume",
-    "absorption",
-    "lag",
-    "occasion",
+    *KINETICS,
     "weight",
     "renal",
     "antidepressant",
@@ -54,8 +53,10 @@ class Patients(NamedTuple):
         Logit of the share of an exposure that is taken in, before the session's own deviation.
     nonspecific
         Factor on improvement that has nothing to do with fear learning.
-    covariates, deviations
+    covariates
         For the kinetics of the drug.
+    kinetics
+        Standard normal deviations by :data:`KINETICS`, ``(5, n)``; the model of the drug scales them.
     antidepressant
         1 for those on an antidepressant.
     place
@@ -71,7 +72,7 @@ class Patients(NamedTuple):
     quality: Array
     nonspecific: Array
     covariates: Covariates
-    deviations: Deviations
+    kinetics: Array
     antidepressant: Array
     place: Array
     session: dict[str, Array]
@@ -99,7 +100,7 @@ def patients_of(plan: Plan, lookup: Lookup, uniform: Array) -> Patients:
         quality=_of(lookup, "quality") + _of(lookup, "omega_quality") * person["quality"],
         nonspecific=xp.exp(_of(lookup, "omega_nonspecific") * person["nonspecific"]),
         covariates=_covariates(plan, person, lookup),
-        deviations=_deviations(person, lookup),
+        kinetics=xp.stack([person[name] for name in KINETICS]),
         antidepressant=xp.where(person["antidepressant"] < plan.antidepressants, 1.0, 0.0).astype(uniform.dtype),
         place=person["place"],
         session=session,
@@ -142,14 +143,4 @@ def _covariates(plan: Plan, person: dict[str, Array], lookup: Lookup) -> Covaria
         tb_patient=none,
         child=none + plan.is_child,
         fat_free_mass=weight * lookup("subject.fat_free_share", "1"),
-    )
-
-
-def _deviations(person: dict[str, Array], lookup: Lookup) -> Deviations:
-    return Deviations(
-        clearance=lookup("plasma.omega_clearance", "1") * person["clearance"],
-        volume=lookup("plasma.omega_volume", "1") * person["volume"],
-        absorption=lookup("plasma.omega_absorption", "1") * person["absorption"],
-        lag=lookup("plasma.omega_lag", "1") * person["lag"],
-        occasion_clearance=lookup("plasma.gamma_clearance", "1") * person["occasion"],
     )

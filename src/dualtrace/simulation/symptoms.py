@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dualtrace.mechanism.parameters import Lookup
     from dualtrace.simulation.learner import Learner
     from dualtrace.simulation.patients import Patients
-    from dualtrace.simulation.plan import Plan, Visit
+    from dualtrace.simulation.plan import Plan
 
 _RULE_NAMES = ("score", "baseline", "response")
 
@@ -84,23 +84,20 @@ class Symptoms:
 
     def scores(self, learner: Learner[Any, Any], states: Any) -> Scores:  # noqa: ANN401
         """Scores at every visit, from the learner's state after each session (leaves ``(sessions, n)``)."""
-        first = self.baseline()
-        left = xp.stack([xp.ones_like(self.outside), *(self._left_at(v, learner, states) for v in self.plan.visits)])
-        true = xp.stack([self._true(first, share) for share in left])
-        seen = [
-            xp.stack([read(s, true[v, k], self.patients.noise[v, k], self.reliability) for v in range(len(left))])
-            for k, s in enumerate(self.plan.scales)
-        ]
-        return Scores(true, xp.stack(seen, axis=1), left)
-
-    def _left_at(self, visit: Visit, learner: Learner[Any, Any], states: Any) -> Array:  # noqa: ANN401
         import jax
 
-        state = jax.tree.map(lambda leaf: leaf[visit.session - 1], states)
-        return self.left(learner.fear_outside(learner.wait(state, visit.wait_h)), visit.weeks)
-
-    def _true(self, first: Array, left: Array) -> Array:
-        return xp.stack([after_change(s, first[k], left) for k, s in enumerate(self.plan.scales)])
+        visits, dtype = self.plan.visits, self.outside.dtype
+        over = np.array([visit.session - 1 for visit in visits])
+        wait_h, weeks = (
+            xp.asarray(values, dtype)[:, None] for values in ([v.wait_h for v in visits], [v.weeks for v in visits])
+        )
+        state = jax.tree.map(lambda leaf: leaf[over], states)
+        after = self.left(learner.fear_outside(learner.wait(state, wait_h)), weeks)
+        left = xp.concatenate([xp.ones_like(self.outside)[None], after])
+        first = self.baseline()
+        true = xp.stack([after_change(s, first[k], left) for k, s in enumerate(self.plan.scales)], axis=1)
+        seen = [read(s, true[:, k], self.patients.noise[:, k], self.reliability) for k, s in enumerate(self.plan.scales)]
+        return Scores(true, xp.stack(seen, axis=1), left)
 
     @property
     def matters_to_rule(self) -> bool:
