@@ -217,6 +217,15 @@ class Protocol(Frozen):
                 raise FieldError(("people", "baseline", name), message)
         return self
 
+    @model_validator(mode="after")
+    def _rules_can_be_decided(self) -> Protocol:
+        for place, arm in enumerate(self.arms):
+            rule = arm.parsed_rule
+            if rule is not None and "response" in rule.names and instruments()[self.primary].response is None:
+                message = f"the rule asks for the response, but {self.primary} has no response rule"
+                raise FieldError(("arms", place, "if"), f"{message} in instruments.yaml; use score and baseline")
+        return self
+
     @property
     def sessions(self) -> tuple[Session, ...]:
         """Every session with its day."""
