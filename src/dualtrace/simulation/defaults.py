@@ -135,6 +135,11 @@ class ClinicalDefaults:
         found: Default = next(one for block in self.blocks if (one := getattr(block, name)) is not None)
         return found
 
+    def general(self, name: str) -> Default:
+        """The assumed value of a name whatever the disorder."""
+        found: Default = getattr(self.blocks[-1], name)
+        return found
+
     def number(self, name: str) -> float:
         """The assumed value alone. Raises as :meth:`find`."""
         return self.find(name).value
