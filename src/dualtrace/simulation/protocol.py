@@ -184,20 +184,17 @@ class Protocol(Frozen):
         _require_unique("assessments", [one.id for one in self.assessments])
         if [one.timepoint for one in self.assessments].count(Timepoint.BASELINE) != 1:
             raise FieldError(("assessments",), "there must be exactly one assessment with the timepoint baseline")
-        sessions, before = self.sessions, -math.inf
+        sessions, before = self.sessions, (-math.inf, False)
         for place, one in enumerate(self.assessments):
             if one.after_session is not None and one.after_session >= len(sessions):
-                message = (
-                    f"after_session must be below {len(sessions)}, the number of sessions; given {one.after_session}"
-                )
-                raise FieldError(
-                    ("assessments", place, "after_session"), f"{message}; after the last use days_after_last"
-                )
-            day = one.day(sessions)
-            if day <= before:
-                message = f"assessments must be in order of time; {one.id!r} is on day {day:g}"
-                raise FieldError(("assessments", place), f"{message}, the one before on day {before:g}")
-            before = day
+                given = f"the number of sessions; given {one.after_session}; after the last use days_after_last"
+                message = f"after_session must be below {len(sessions)}, {given}"
+                raise FieldError(("assessments", place, "after_session"), message)
+            now = (one.day(sessions), one.is_after_therapy)
+            if now <= before:
+                message = f"assessments must be in order of time; {one.id!r} is on day {now[0]:g}"
+                raise FieldError(("assessments", place), f"{message}, the one before on day {before[0]:g}")
+            before = now
         return self
 
     @model_validator(mode="after")
@@ -215,6 +212,15 @@ class Protocol(Frozen):
             if name not in self.instruments:
                 message = f"the instrument {name} is assessed nowhere; assessed are {', '.join(self.instruments)}"
                 raise FieldError(("people", "baseline", name), message)
+        return self
+
+    @model_validator(mode="after")
+    def _rules_can_be_decided(self) -> Protocol:
+        for place, arm in enumerate(self.arms):
+            rule = arm.parsed_rule
+            if rule is not None and "response" in rule.names and instruments()[self.primary].response is None:
+                message = f"the rule asks for the response, but {self.primary} has no response rule"
+                raise FieldError(("arms", place, "if"), f"{message} in instruments.yaml; use score and baseline")
         return self
 
     @property

@@ -190,8 +190,13 @@ class Assessment(Frozen):
             )
         return self
 
+    @property
+    def is_after_therapy(self) -> bool:
+        """Whether it takes place after the last session; the others take place just before one."""
+        return self.days_after_last is not None or self.weeks_after_last is not None
+
     def day(self, sessions: tuple[Session, ...]) -> float:
-        """Day from the first session on which it takes place."""
+        """Day from the first session on which it takes place; on the day of a session see is_after_therapy."""
         if self.after_session is not None:
             return sessions[self.after_session].day
         if self.timepoint is Timepoint.BASELINE:
