@@ -8,7 +8,7 @@ Both are pure functions of arrays: ``vmap`` them over people, differentiate them
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,6 +74,10 @@ class Switches:
     def __post_init__(self) -> None:
         if self.arousal is not None and not 0 <= self.arousal <= 1:
             raise InputError(f"arousal must lie between 0 and 1; given {self.arousal:g}")
+
+    def without_antidepressant(self) -> Switches:
+        """The same for a person without an antidepressant."""
+        return replace(self, antidepressant=receptor.Antidepressant.NONE)
 
 
 DEFAULT = Switches()

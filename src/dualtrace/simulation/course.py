@@ -46,6 +46,8 @@ class Lived(NamedTuple):
         ``M`` of the session.
     mishap
         1 where the feared event came true.
+    stays
+        1 for patients who go on after the session.
     """
 
     attended: Array
@@ -59,6 +61,7 @@ class Lived(NamedTuple):
     dose_mg: Array
     boost: Array
     mishap: Array
+    stays: Array
 
 
 class Memorised(NamedTuple):
@@ -158,7 +161,9 @@ def _session(
         latest = course.symptoms.latest_score(row, learner, kept, now.score)
     after = Memorised(kept, supply.swallow(now.body, row, swallowed), stays, latest, seen)
     known = _known(course, now.last if arm.before else seen, row, score)
-    lived = Lived(now.attends, *suds, end_fear, known, now.attends * row["due"], given, swallowed, gain, mishap)
+    lived = Lived(
+        now.attends, *suds, end_fear, known, now.attends * row["due"], given, swallowed, gain, mishap, stays
+    )
     return after, (lived, kept)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from dualtrace.evidence.load import instruments
 from dualtrace.evidence.record import Timepoint
 from dualtrace.mechanism.agents import find_agent
 from dualtrace.mechanism.parameters import load_parameters
+from dualtrace.simulation.defaults import with_people
 from dualtrace.simulation.scale import Scale, scale_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from dualtrace.simulation.rule import Rule
     from dualtrace.simulation.schedule import Assessment
 
+T = TypeVar("T")
+
 _HOURS = 24.0
 _MINUTES = 60.0
 _CLOSEST_H = 12.0
@@ -32,7 +35,7 @@ _CLOSEST_H = 12.0
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ArmPlan:
     """One arm.
 
@@ -88,7 +91,7 @@ class Visit:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """Everything about a protocol that does not depend on the patient.
 
@@ -118,9 +121,40 @@ class Plan:
     is_child: bool
 
     @property
+    def identity(self) -> str:
+        """Text that two plans share exactly when they are plans of the same protocol."""
+        return self.protocol.model_dump_json()
+
+    @property
     def sessions(self) -> int:
         """Number of sessions."""
         return self.minutes.size
+
+    @property
+    def reference(self) -> int:
+        """Place of the arm that others are compared with: the first placebo arm, else the first arm."""
+        return next((place for place, arm in enumerate(self.arms) if arm.source.is_placebo), 0)
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """Which scales are assessed at which visit, the baseline first, ``(1 + visits, scales)``."""
+        shown = np.zeros((1 + len(self.visits), len(self.scales)), bool)
+        shown[0] = [scale.baseline is not None for scale in self.scales]
+        for place, visit in enumerate(self.visits, 1):
+            shown[place, list(visit.scales)] = True
+        return shown
+
+    @property
+    def last_of_treatment(self) -> int:
+        """Place of the visit that ends treatment: the first after the last session, the baseline being 0."""
+        after = [place for place, visit in enumerate(self.visits, 1) if visit.session == self.sessions]
+        return after[0] if after else len(self.visits)
+
+    @property
+    def primary_sd(self) -> float:
+        """SD of the primary scale at baseline; the spread between much and no change for a scale of change."""
+        baseline = self.scales[0].baseline
+        return baseline.sd if baseline is not None else 1.0
 
     @property
     def weeks(self) -> NDArray[np.float64]:
@@ -136,14 +170,13 @@ def plan_of(protocol: Protocol) -> Plan:
     InputError
         Two sessions lie closer together than half a day.
     """
-    from dualtrace.simulation.defaults import people_of
-
+    protocol = with_people(protocol)
     sessions = protocol.sessions
     minutes = np.array([one.minutes for one in sessions])
     start_h = np.array([one.day * _HOURS for one in sessions])
     gap_h = np.diff(start_h, prepend=start_h[0]) - np.append(0.0, minutes[:-1]) / _MINUTES
     _require_apart(protocol, gap_h[1:])
-    people = people_of(protocol)
+    people = protocol.people
     return Plan(
         protocol=protocol,
         arms=tuple(_arm(arm, protocol) for arm in protocol.arms),
@@ -152,12 +185,19 @@ def plan_of(protocol: Protocol) -> Plan:
         gap_h=gap_h,
         start_h=start_h,
         visits=_visits(protocol, start_h, minutes),
-        scales=tuple(scale_of(name, instruments()[name], people.baseline[name]) for name in protocol.instruments),
-        dropout=people.dropout,
-        antidepressants=people.antidepressants,
-        weight_kg=people.weight_kg,
+        scales=tuple(scale_of(name, instruments()[name], people.baseline.get(name)) for name in protocol.instruments),
+        dropout=known(people.dropout),
+        antidepressants=known(people.antidepressants),
+        weight_kg=known(people.weight_kg),
         is_child=protocol.population == "pediatric",
     )
+
+
+def known(value: T | None) -> T:
+    """A value that :func:`dualtrace.simulation.defaults.with_people` has filled."""
+    if value is None:
+        raise TypeError("the people of a protocol must be complete before it is planned")
+    return value
 
 
 def _require_apart(protocol: Protocol, gaps_h: NDArray[np.float64]) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
+import numpy as np
+
 from dualtrace.mechanism.arrays import xp
+from dualtrace.simulation.outcome import remitted, responded
 
 if TYPE_CHECKING:
     from dualtrace.evidence.instrument import Instrument
     from dualtrace.mechanism.arrays import Array, ArrayLike
+    from dualtrace.mechanism.parameters import Lookup
     from dualtrace.simulation.protocol import Spread
 
 _FAR = 3.0
@@ -25,54 +29,89 @@ class Scale:
     ----------
     best, worst
         Ends of the scale: no symptoms at all, and the most it can show.
-    mean, sd
-        At baseline, as observed.
+    baseline
+        Mean and SD at baseline, as observed; ``None`` for a scale that is itself a judgement of change.
     """
 
     name: str
     instrument: Instrument
     best: float
     worst: float
-    mean: float
-    sd: float
+    baseline: Spread | None
 
     @property
-    def lower_is_better(self) -> bool:
-        """Whether fewer points are better."""
-        return self.best < self.worst
+    def has_response(self) -> bool:
+        """Whether response is defined on it at every visit of a trial."""
+        rule = self.instrument.response
+        return rule is not None and (self.baseline is not None or not rule.needs_baseline)
+
+    @property
+    def has_remission(self) -> bool:
+        """Whether remission is defined on it."""
+        return self.instrument.remission is not None
+
+    def cut(self, score: Array) -> Array:
+        """Score within the ends of the scale."""
+        return xp.clip(score, min(self.best, self.worst), max(self.best, self.worst))
 
 
-def scale_of(name: str, instrument: Instrument, baseline: Spread) -> Scale:
+def scale_of(name: str, instrument: Instrument, baseline: Spread | None) -> Scale:
     """Scale of an instrument; where its range is not known it ends three SDs from the baseline's mean."""
-    low = instrument.minimum if instrument.minimum is not None else min(baseline.mean - _FAR * baseline.sd, 0.0)
-    high = instrument.maximum if instrument.maximum is not None else baseline.mean + _FAR * baseline.sd
+    middle, far = (baseline.mean, _FAR * baseline.sd) if baseline is not None else (0.0, 0.0)
+    low = instrument.minimum if instrument.minimum is not None else min(middle - far, 0.0)
+    high = instrument.maximum if instrument.maximum is not None else middle + far
     best, worst = (low, high) if instrument.better == "lower" else (high, low)
-    return Scale(name, instrument, best, worst, baseline.mean, baseline.sd)
+    return Scale(name, instrument, best, worst, baseline)
 
 
-def at_baseline(scale: Scale, severity: Array, reliability: ArrayLike) -> Array:
-    """True score at baseline of patients whose severity is standard normal (large is severe).
+def reliability(scale: Scale, lookup: Lookup) -> ArrayLike:
+    """Share of the variance at baseline that is not error: the instrument's own where it is known."""
+    retest = scale.instrument.retest
+    value: ArrayLike = lookup("clinic.reliability", "1") if retest is None else retest.reliability
+    return value
 
-    The observed SD is that of true score and error together, ``sd_true = sd sqrt(reliability)``.
+
+def at_baseline(scale: Scale, severity: Array, lookup: Lookup) -> Array:
+    r"""True score at baseline of patients whose severity is standard normal (large is severe).
+
+    The observed SD is that of true score and error together, :math:`\sigma_{true} = \sigma \sqrt{r}`. A scale of
+    change shows no change.
     """
-    side = 1.0 if scale.lower_is_better else -1.0
-    low, high = sorted((scale.best, scale.worst))
-    return xp.clip(scale.mean + side * scale.sd * xp.sqrt(xp.asarray(reliability)) * severity, low, high)
+    if scale.baseline is None:
+        return xp.zeros_like(severity) + lookup("clinic.change_none", "1")
+    side = np.sign(scale.worst - scale.best)
+    spread = side * scale.baseline.sd * xp.sqrt(_in(severity, reliability(scale, lookup)))
+    return scale.cut(scale.baseline.mean + spread * severity)
 
 
-def after_change(scale: Scale, baseline: Array, left: ArrayLike) -> Array:
+def after_change(scale: Scale, baseline: Array, left: Array, lookup: Lookup) -> Array:
     """True score when the share ``left`` of the symptoms is left (above 1: worse than at baseline)."""
-    return scale.best + (baseline - scale.best) * left
+    if scale.baseline is None:
+        return scale.cut(baseline - lookup("clinic.change_slope", "1") * (1 - left))
+    return scale.cut(scale.best + (baseline - scale.best) * left)
 
 
-def read(scale: Scale, true: Array, noise: Array, reliability: ArrayLike) -> Array:
-    """Observed score: true score and error, cut at the ends of the scale."""
-    low, high = sorted((scale.best, scale.worst))
-    error = scale.sd * xp.sqrt(1 - xp.asarray(reliability)).astype(noise.dtype) * noise
-    return xp.clip(true + error, low, high)
+def read(scale: Scale, true: Array, noise: Array, lookup: Lookup) -> Array:
+    """Observed score: true score and error, cut at the ends of the scale; a scale of change is whole numbers."""
+    if scale.baseline is None:
+        return xp.round(scale.cut(true + lookup("clinic.change_noise", "1") * noise))
+    error = scale.baseline.sd * xp.sqrt(1 - _in(noise, reliability(scale, lookup)))
+    return scale.cut(true + error * noise)
 
 
-def has_responded(scale: Scale, baseline: Array, score: Array) -> Array:
-    """1 where the instrument's rule calls the fall from baseline a response."""
-    fall = (baseline - score) / xp.maximum(xp.abs(baseline - scale.best), 1e-6)
-    return xp.where(fall >= 0.35, 1.0, 0.0).astype(score.dtype)
+def response(scale: Scale, baseline: Array, score: Array) -> Array:
+    """1 for a response by the instrument's rule, NaN where it has none or the score is missing."""
+    if not scale.has_response:
+        return xp.full_like(score, xp.nan)
+    return responded(scale.name, baseline, score).astype(score.dtype)
+
+
+def remission(scale: Scale, score: Array) -> Array:
+    """1 for remission by the instrument's rule, NaN where it has none or the score is missing."""
+    if not scale.has_remission:
+        return xp.full_like(score, xp.nan)
+    return remitted(scale.name, score).astype(score.dtype)
+
+
+def _in(like: Array, value: ArrayLike) -> Array:
+    return xp.asarray(value, like.dtype)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 
 from dualtrace.mechanism.arrays import xp
-from dualtrace.simulation.scale import after_change, at_baseline, has_responded, read
+from dualtrace.simulation.scale import after_change, at_baseline, read, response
 
 if TYPE_CHECKING:
     from dualtrace.mechanism.arrays import Array, ArrayLike
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from dualtrace.simulation.patients import Patients
     from dualtrace.simulation.plan import Plan
 
-_RULE_NAMES = ("score", "baseline", "response")
+_OF_SCORES = ("score", "response")
+"""Names of a dosing rule that change with visits."""
 
 
 class Scores(NamedTuple):
@@ -41,7 +42,7 @@ class Scores(NamedTuple):
 class Symptoms:
     """How the patients of a plan show their fear.
 
-    Parameters
+    Attributes
     ----------
     plan, patients
         Who is measured when.
@@ -50,7 +51,7 @@ class Symptoms:
     lookup
         Constants.
     rule_names
-        Names of the rule that speak of scores; only then are scores worked out between sessions.
+        Names in the arm's dosing rule; only where they speak of scores are these worked out between sessions.
     """
 
     plan: Plan
@@ -58,12 +59,6 @@ class Symptoms:
     outside: Array
     lookup: Lookup
     rule_names: tuple[str, ...] = ()
-
-    @property
-    def reliability(self) -> ArrayLike:
-        """Share of the variance at baseline that is not error."""
-        value: ArrayLike = self.lookup("clinic.reliability", "1")
-        return value
 
     def left(self, fear: Array, weeks: ArrayLike) -> Array:
         r"""Share of the symptoms that is left.
@@ -78,10 +73,6 @@ class Symptoms:
         other = most * (1 - xp.exp(-xp.asarray(weeks) / self.lookup("clinic.nonspecific_weeks", "week")))
         return (1 - share * (1 - fear / self.outside)) * (1 - other)
 
-    def baseline(self) -> Array:
-        """True scores before treatment, ``(scales, n)``."""
-        return xp.stack([at_baseline(s, self.patients.severity, self.reliability) for s in self.plan.scales])
-
     def scores(self, learner: Learner[Any, Any], states: Any) -> Scores:  # noqa: ANN401
         """Scores at every visit, from the learner's state after each session (leaves ``(sessions, n)``)."""
         import jax
@@ -94,32 +85,36 @@ class Symptoms:
         state = jax.tree.map(lambda leaf: leaf[over], states)
         after = self.left(learner.fear_outside(learner.wait(state, wait_h)), weeks)
         left = xp.concatenate([xp.ones_like(self.outside)[None], after])
-        first = self.baseline()
-        true = xp.stack([after_change(s, first[k], left) for k, s in enumerate(self.plan.scales)], axis=1)
-        seen = [read(s, true[:, k], self.patients.noise[:, k], self.reliability) for k, s in enumerate(self.plan.scales)]
-        return Scores(true, xp.stack(seen, axis=1), left)
+        true, seen = [], []
+        for k, scale in enumerate(self.plan.scales):
+            first = at_baseline(scale, self.patients.severity, self.lookup)
+            true.append(after_change(scale, first, left, self.lookup))
+            seen.append(read(scale, true[-1], self.patients.noise[:, k], self.lookup))
+        return Scores(xp.stack(true, axis=1), xp.stack(seen, axis=1), left)
 
     @property
     def matters_to_rule(self) -> bool:
-        """Whether a dosing rule speaks of scores, so that they must be known between sessions."""
-        return bool(set(self.rule_names) & set(_RULE_NAMES))
+        """Whether the dosing rule speaks of scores that change with visits."""
+        return bool(set(self.rule_names) & set(_OF_SCORES))
 
     def first_score(self) -> Array:
         """Observed primary score at baseline."""
         scale = self.plan.scales[0]
-        return read(scale, self.baseline()[0], self.patients.noise[0, 0], self.reliability)
+        return read(
+            scale, at_baseline(scale, self.patients.severity, self.lookup), self.patients.noise[0, 0], self.lookup
+        )
 
     def known_score(self, latest: Array) -> dict[str, Array]:
         """What a rule may name of scores, given the latest observed one."""
         first = self.first_score()
-        return {"score": latest, "baseline": first, "response": has_responded(self.plan.scales[0], first, latest)}
+        return {"score": latest, "baseline": first, "response": response(self.plan.scales[0], first, latest)}
 
     def latest_score(self, row: dict[str, Array], learner: Learner[Any, Any], state: Any, before: Array) -> Array:  # noqa: ANN401
         """Observed primary score after the visit that follows a session; ``before`` where none does."""
         scale = self.plan.scales[0]
         left = self.left(learner.fear_outside(learner.wait(state, row["visit_wait_h"])), row["visit_weeks"])
-        true = after_change(scale, self.baseline()[0], left)
-        seen = read(scale, true, self.patients.noise[row["visit"], 0], self.reliability)
+        true = after_change(scale, at_baseline(scale, self.patients.severity, self.lookup), left, self.lookup)
+        seen = read(scale, true, self.patients.noise[row["visit"], 0], self.lookup)
         return xp.where(row["visit"] > 0, seen, before)
 
 
@@ -128,11 +123,8 @@ def visit_rows(plan: Plan, dtype: Any) -> dict[str, Array]:  # noqa: ANN401
     number, wait, weeks = np.zeros(plan.sessions, int), np.zeros(plan.sessions), np.zeros(plan.sessions)
     for place, visit in enumerate(plan.visits, 1):
         if visit.session < plan.sessions and 0 in visit.scales:
-            number[visit.session - 1], wait[visit.session - 1], weeks[visit.session - 1] = (
-                place,
-                visit.wait_h,
-                visit.weeks,
-            )
+            row = visit.session - 1
+            number[row], wait[row], weeks[row] = place, visit.wait_h, visit.weeks
     return {
         "visit": xp.asarray(number),
         "visit_wait_h": xp.asarray(wait, dtype),

@@ -1,0 +1,187 @@
+"""Sums over patients: all that summaries, records and figures of a virtual trial need, whatever its size.
+
+Every sum is taken within a block first and then block after block in order, so that it does not depend on how the
+blocks were cut into chunks or shared among devices.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from dualtrace.mechanism.arrays import xp
+from dualtrace.simulation.scale import remission, response
+
+if TYPE_CHECKING:
+    from dualtrace.mechanism.arrays import Array
+    from dualtrace.simulation.block import ArmCourse, Block
+    from dualtrace.simulation.plan import Plan
+
+GAIN_EDGES = np.round(np.arange(-1.5, 1.5001, 0.05), 2)
+"""Edges of the histogram of each patient's own benefit, in SDs at baseline; the outer bins are open."""
+
+FEAR_BINS = 10
+"""Bins of fear at the end of a session, 0 to 100 SUDS."""
+
+_MARGIN = 0.1
+
+
+class Tally(NamedTuple):
+    """Sums; ``A`` arms, ``V`` visits with the baseline, ``S`` scales, ``K`` sessions.
+
+    The first group counts patients in the arm they were allotted to, as a trial does; the second counts every
+    patient in every arm against the same patient in the reference arm, as no trial can.
+
+    Attributes
+    ----------
+    allotted
+        Patients of each arm, ``(A,)``.
+    seen, total, square
+        Patients measured, their scores and squared scores, ``(A, V, S)``.
+    change, change_square
+        The same of the change from baseline.
+    responded, remitted
+        Patients with a response and in remission, by the instrument's rule.
+    attended, suds, suds_square
+        Patients at each session ``(A, K)``; start, peak and end SUDS ``(A, K, 3)`` of those with exposures.
+    exposed
+        Patients who gave these SUDS, ``(A, K)``.
+    due, dosed, boost
+        Capsules due and swallowed with drug, and the boost summed, ``(A, K)``.
+    people
+        Patients in all, ``()``.
+    true, true_square
+        True primary score of every patient in every arm, ``(A, V)``.
+    gain, gain_square
+        Benefit against the reference arm in SDs at baseline (positive is better), ``(A, V)``.
+    gain_counts
+        Histogram of that benefit at the last visit of treatment by :data:`GAIN_EDGES`, ``(A, bins)``.
+    better, worse
+        Patients better or worse off by a tenth of an SD or more, ``(A, V)``.
+    moderated, moderated_gain
+        Sessions by :data:`FEAR_BINS` of their end fear, and by how much less fear (SUDS) the next one began
+        than in the reference arm, ``(A, bins)``; every session but the last.
+    """
+
+    allotted: Array
+    seen: Array
+    total: Array
+    square: Array
+    change: Array
+    change_square: Array
+    responded: Array
+    remitted: Array
+    attended: Array
+    exposed: Array
+    suds: Array
+    suds_square: Array
+    due: Array
+    dosed: Array
+    boost: Array
+    people: Array
+    true: Array
+    true_square: Array
+    gain: Array
+    gain_square: Array
+    gain_counts: Array
+    better: Array
+    worse: Array
+    moderated: Array
+    moderated_gain: Array
+
+
+def tally(plan: Plan, block: Block, arm_of: Array, counted: Array) -> Tally:
+    """Sum over a block.
+
+    Parameters
+    ----------
+    plan, block
+        What was simulated.
+    arm_of
+        Place of the arm each patient was allotted to, ``(n,)``.
+    counted
+        Whether the patient exists (the last block may be padded), ``(n,)``.
+    """
+    parts = [
+        _as_trial(plan, arm, (arm_of == place) & counted) + _as_twins(plan, arm, block.arms[plan.reference], counted)
+        for place, arm in enumerate(block.arms)
+    ]
+    stacked = [xp.stack(column) for column in zip(*parts, strict=True)]
+    first = len(_OWN)
+    return Tally(*stacked[:first], _sum(xp.ones_like(counted), counted), *stacked[first:])
+
+
+_OWN = Tally._fields[: Tally._fields.index("people")]
+
+
+def _as_trial(plan: Plan, arm: ArmCourse, mine: Array) -> tuple[Array, ...]:
+    lived, scores = arm.lived, arm.scores.observed
+    present = xp.stack([xp.ones_like(lived.stays[0]), *(lived.stays[visit.session - 1] for visit in plan.visits)])
+    seen = (present[:, None] > 0) & plan.measured[:, :, None] & mine
+    change = scores - scores[:1]
+    responses = xp.stack([response(s, scores[0, k], scores[:, k]) for k, s in enumerate(plan.scales)], axis=1)
+    remissions = xp.stack([remission(s, scores[:, k]) for k, s in enumerate(plan.scales)], axis=1)
+    here = (lived.attended > 0) & mine
+    exposed = here & (plan.exposures > 0)[:, None]
+    suds = xp.stack([lived.start, lived.peak, lived.end], axis=1)
+    return (
+        _sum(xp.ones_like(mine), mine),
+        _sum(xp.ones_like(scores), seen),
+        _sum(scores, seen),
+        _sum(scores**2, seen),
+        _sum(change, seen),
+        _sum(change**2, seen),
+        _sum(responses, seen),
+        _sum(remissions, seen),
+        _sum(xp.ones_like(lived.attended), here),
+        _sum(xp.ones_like(lived.attended), exposed),
+        _sum(suds, exposed[:, None]),
+        _sum(suds**2, exposed[:, None]),
+        _sum(lived.due, here),
+        _sum((lived.dose_mg > 0) * 1.0, here),
+        _sum(lived.boost, here),
+    )
+
+
+def _as_twins(plan: Plan, arm: ArmCourse, reference: ArmCourse, counted: Array) -> tuple[Array, ...]:
+    true = arm.scores.true[:, 0]
+    gain = own_gain(plan, arm, reference)
+    edges = xp.asarray(GAIN_EDGES, gain.dtype)
+    bins = xp.searchsorted(edges, gain[plan.last_of_treatment], side="right")
+    numbers = xp.asarray(np.arange(edges.size + 1))[:, None]
+    fear = xp.clip((FEAR_BINS * arm.lived.end_fear).astype(int), 0, FEAR_BINS - 1)[:-1]
+    less = reference.lived.start[1:] - arm.lived.start[1:]
+    both = (arm.lived.attended[1:] > 0) & (reference.lived.attended[1:] > 0) & xp.isfinite(less) & counted
+    by_fear = (fear[None] == xp.asarray(np.arange(FEAR_BINS))[:, None, None]) & both[None]
+    return (
+        _sum(true, counted),
+        _sum(true**2, counted),
+        _sum(gain, counted),
+        _sum(gain**2, counted),
+        _sum((bins[None] == numbers) * 1.0, counted),
+        _sum((gain >= _MARGIN) * 1.0, counted),
+        _sum((gain <= -_MARGIN) * 1.0, counted),
+        xp.sum(_sum(xp.ones_like(less)[None], by_fear), axis=-1),
+        xp.sum(_sum(less[None], by_fear), axis=-1),
+    )
+
+
+def own_gain(plan: Plan, arm: ArmCourse, reference: ArmCourse) -> Array:
+    """Benefit of each patient against the same patient in the reference arm, SDs at baseline, ``(V, n)``."""
+    scale = plan.scales[0]
+    side = np.sign(scale.worst - scale.best)
+    return side * (reference.scores.true[:, 0] - arm.scores.true[:, 0]) / plan.primary_sd
+
+
+def _sum(values: Array, chosen: Array) -> Array:
+    """Sum over the patients chosen, in double precision."""
+    return xp.sum(xp.where(chosen, values.astype(float), 0.0), axis=-1)
+
+
+def add(tallies: list[Tally]) -> Tally:
+    """Add tallies one after the other."""
+    total = tallies[0]
+    for one in tallies[1:]:
+        total = Tally(*(a + b for a, b in zip(total, one, strict=True)))
+    return total
