@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualtrace.errors import EvidenceError, InputError
@@ -230,6 +230,7 @@ WHOLE = protocol_content(find_protocol("ptsd_poor_exposure"))
 PATHS = _paths(WHOLE)[1:]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PATHS), SPOILT), min_size=1, max_size=3))
 def test_contract_no_spoilt_field_breaks_the_reader(changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
     content: Any = copy.deepcopy(WHOLE)
