@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualtrace.errors import InputError
@@ -131,6 +131,7 @@ WORDS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=40).map(" ".join) | st.text(max_size=320))
 def test_contract_no_text_breaks_the_parser(text: str) -> None:
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dualtrace.errors import EvidenceError, InputError
 from dualtrace.simulation.load import (
@@ -202,3 +205,40 @@ def test_contract_wrong_values_given_in_python_name_the_field() -> None:
     content["patients"] = 1
     with pytest.raises(InputError, match=r"^my design: patients: there must be a patient for each of the 2 arms"):
         protocol_from(content, "my design")
+
+
+def _paths(content: Any, here: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The way to every field, containers included."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [here, *(path for key, value in inner for path in _paths(value, (*here, key)))]
+
+
+def _spoil(content: Any, path: tuple[str | int, ...], value: Any) -> None:
+    """Set one field, if it is still there after earlier changes."""
+    try:
+        for part in path[:-1]:
+            content = content[part]
+        content[path[-1]] = value
+    except (TypeError, KeyError, IndexError):
+        return
+
+
+SPOILT = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.lists(st.integers(), max_size=3), st.just({})
+)  # fmt: skip
+WHOLE = protocol_content(find_protocol("ptsd_poor_exposure"))
+PATHS = _paths(WHOLE)[1:]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(PATHS), SPOILT), min_size=1, max_size=3))
+def test_contract_no_spoilt_field_breaks_the_reader(changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
+    content: Any = copy.deepcopy(WHOLE)
+    for path, value in changes:
+        _spoil(content, path, value)
+    try:
+        protocol = protocol_from(content)
+    except EvidenceError:
+        return
+    assert parse_protocol(protocol_yaml(protocol)) == protocol
+    assert str(protocol)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dualtrace.simulation.rule import Rule, Widths, evaluate, parse_rule, soften, thresholds, with_thresholds
@@ -86,40 +86,34 @@ def test_law_arrays_broadcast_over_people_and_sessions() -> None:
     np.testing.assert_array_equal(evaluate(rule, {"last_suds": suds, "session": session}), [[0, 0, 1, 1, 1]] * 7)
 
 
-def amounts() -> st.SearchStrategy[Amount]:
-    names = st.sampled_from(["last_suds", "start_suds", "suds_drop"]).map(Name)
-    numbers = st.floats(-1e6, 1e6).map(Constant)
-    return st.recursive(
-        names | numbers,
-        lambda inner: st.one_of(
-            st.builds(Arithmetic, st.sampled_from(["+", "-"]), inner, inner),
-            st.builds(Arithmetic, st.sampled_from(["*", "/"]), inner, numbers),
-            st.builds(Negative, names),
-            st.builds(lambda part: Call("abs", (part,)), inner),
-            st.builds(lambda a, b: Call("max", (a, b)), inner, inner),
-        ),
-        max_leaves=6,
+SUDS = st.sampled_from(["last_suds", "start_suds", "suds_drop"]).map(Name)
+NUMBERS = st.floats(-1e6, 1e6).map(Constant)
+LEAVES: st.SearchStrategy[Amount] = SUDS | NUMBERS
+
+
+def larger(inner: st.SearchStrategy[Amount]) -> st.SearchStrategy[Amount]:
+    return st.one_of(
+        inner,
+        st.builds(Arithmetic, st.sampled_from(["+", "-"]), inner, inner),
+        st.builds(Arithmetic, st.sampled_from(["*", "/"]), inner, NUMBERS),
+        st.builds(Negative, SUDS),
+        st.builds(lambda part: Call("abs", (part,)), inner),
+        st.builds(lambda a, b: Call("max", (a, b)), inner, inner),
     )
 
 
-def truths() -> st.SearchStrategy[Any]:
-    compare = st.builds(Compare, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), amounts(), amounts())
-    flags = st.just(Flag("response"))
-    return st.recursive(
-        compare | flags,
-        lambda inner: (
-            st.builds(Not, inner)
-            | st.builds(
-                lambda word, parts: Joined(word, tuple(parts)),
-                st.sampled_from(["and", "or"]),
-                st.lists(inner, min_size=2, max_size=3),
-            )
-        ),
-        max_leaves=4,
-    )
+def joined(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    parts = st.lists(inner, min_size=2, max_size=3).map(tuple)
+    return st.one_of(inner, st.builds(Not, inner), st.builds(Joined, st.sampled_from(["and", "or"]), parts))
 
 
-@given(truths())
+AMOUNTS = larger(larger(LEAVES))
+COMPARES = st.builds(Compare, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), AMOUNTS, AMOUNTS)
+TRUTHS = joined(joined(COMPARES | st.just(Flag("response"))))
+
+
+@settings(deadline=None)
+@given(TRUTHS)
 def test_law_a_rule_written_and_read_again_decides_the_same(root: Any) -> None:
     rule = Rule(root)
     text = str(rule)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import numpy as np
@@ -73,7 +72,6 @@ class Band(Frozen):
     dose_mg: Dose
 
 
-@lru_cache(maxsize=64)
 def dose_limit_mg(agent: str) -> float:
     """Largest dose of an agent that is simulated (mg).
 

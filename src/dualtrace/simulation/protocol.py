@@ -14,6 +14,7 @@ from dualtrace.evidence.record import Disorder, Timepoint
 from dualtrace.frozen import FieldError, Frozen, Key, Text
 from dualtrace.simulation.arm import ProtocolArm
 from dualtrace.simulation.schedule import Assessment, Session, Therapy
+from dualtrace.simulation.show import show_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -222,6 +223,10 @@ class Protocol(Frozen):
                 message = f"the rule asks for the response, but {self.primary} has no response rule"
                 raise FieldError(("arms", place, "if"), f"{message} in instruments.yaml; use score and baseline")
         return self
+
+    def __str__(self) -> str:
+        """The protocol in words, as :func:`dualtrace.simulation.show.show_protocol` writes it."""
+        return show_protocol(self)
 
     @property
     def sessions(self) -> tuple[Session, ...]:

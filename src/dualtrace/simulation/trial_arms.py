@@ -18,7 +18,7 @@ _BAND_KG = 46.0
 _TWO_DOSES = re.compile(r"(\d+(?:\.\d+)?) or (\d+(?:\.\d+)?) mg .*weight")
 _FROM_WEIGHT = re.compile(r"from about (\d+(?:\.\d+)?) kg")
 _FEAR = r"(?:fear|distress|anxiety|SUDS)"
-_BELOW = re.compile(rf"\b{_FEAR}\b[^.;]*?\b(below|under|less than|at most)\b (\d+)(?! ?%)", re.IGNORECASE)
+_BELOW = re.compile(rf"\b{_FEAR}\b[^.;]*?\b(below|under|less than|at most)\b (\d+)\b(?! ?%)", re.IGNORECASE)
 _SHARE = re.compile(rf"\b{_FEAR}\b[^.;]*?\bf(?:ell|alls|allen)\b[^.;]*? (\d+) ?%", re.IGNORECASE)
 _POINTS = re.compile(rf"\b{_FEAR}\b[^.;]*?\bf(?:ell|alls|allen)\b[^.;]*? (\d+) (?:points|SUDS)", re.IGNORECASE)
 
