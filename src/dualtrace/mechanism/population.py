@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dualtrace.errors import InputError
+from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.plasma import Covariates, Deviations
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def draw_covariates(spread: CovariateSpread, *, count: int, tb_patient: bool, se
 
 def draw_deviations(lookup: Lookup, *, count: int, seed: int) -> Deviations:
     """Random people of :func:`deviations_of`."""
-    return deviations_of(lookup, np.random.default_rng(seed).standard_normal((5, count)))
+    return deviations_of(lookup, _normals(5, count, seed))
 
 
 def deviations_of(lookup: Lookup, normals: Sequence[Array]) -> Deviations:
@@ -73,7 +74,7 @@ def deviations_of(lookup: Lookup, normals: Sequence[Array]) -> Deviations:
 
 def draw_transit_deviations(lookup: Lookup, *, count: int, seed: int) -> Deviations:
     """Random people of :func:`transit_deviations_of`."""
-    return transit_deviations_of(lookup, np.random.default_rng(seed).standard_normal((4, count)))
+    return transit_deviations_of(lookup, _normals(4, count, seed))
 
 
 def transit_deviations_of(lookup: Lookup, normals: Sequence[Array]) -> Deviations:
@@ -90,13 +91,17 @@ def transit_deviations_of(lookup: Lookup, normals: Sequence[Array]) -> Deviation
 
 def draw_agent_deviations(spread: Mapping[str, float], *, count: int, seed: int) -> Deviations:
     """Random people of :func:`agent_deviations_of`."""
-    return agent_deviations_of(spread, np.random.default_rng(seed).standard_normal((4, count)))
+    return agent_deviations_of(spread, _normals(4, count, seed))
 
 
 def agent_deviations_of(spread: Mapping[str, float], normals: Sequence[Array]) -> Deviations:
     """Deviations of a user's agent from four normals: log SDs of clearance, volume, absorption and lag by name."""
     names = ("clearance", "volume", "absorption", "lag")
     return Deviations(*(spread[name] * row for name, row in zip(names, normals, strict=True)))
+
+
+def _normals(rows: int, count: int, seed: int) -> list[Array]:
+    return [xp.asarray(row) for row in np.random.default_rng(seed).standard_normal((rows, count))]
 
 
 def band(values: NDArray[np.float64], levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> NDArray[np.float64]:

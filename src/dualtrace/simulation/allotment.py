@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dualtrace.errors import InputError
+from dualtrace.mechanism.arrays import xp
 from dualtrace.simulation.draws import uniforms
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def allot(plan: Plan, key: NDArray[np.uint32], patients: int, strata: NDArray[np
 def _numbers(key: NDArray[np.uint32], count: int, stratum: int) -> NDArray[np.float64]:
     """Two uniform numbers per patient: one for the size of a block, one for the order within it."""
     own = key ^ np.array([_OWN_STREAM, np.uint32(stratum)])
-    return np.asarray(uniforms(own, np.arange(count, dtype=np.uint32), 2, np.float64))
+    return np.asarray(uniforms(xp.asarray(own), xp.asarray(np.arange(count, dtype=np.uint32)), 2, np.float64))
 
 
 def _dealt(sizes: tuple[int, ...], ratio: tuple[int, ...], numbers: NDArray[np.float64]) -> NDArray[np.int8]:

@@ -21,14 +21,14 @@ from dualtrace.mechanism.plasma import micromolar
 from dualtrace.mechanism.receptor import GlycineSite, open_fraction, unblocked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dualtrace.mechanism.arrays import Array, ArrayLike
     from dualtrace.mechanism.chain import Chain
     from dualtrace.mechanism.linear import LinearKinetics
 
 _NODES = 12
-"""Nodes of the window on each side of a capsule; against 32 the boost changes by less than 1e-7 (capsule before) or 1e-4 (after)."""
+"""Nodes of the window on each side of a capsule; 32 change the boost by less than 1e-7 (before) or 1e-4 (after)."""
 
 _LATEST_LAG_H = 1.5
 """A capsule swallowed earlier than this before the session's end is taken to have started being absorbed by then."""
@@ -171,7 +171,7 @@ def extra_gain(chain: Chain, brain_um: Array) -> Array:
     )
     without = _total(xp.asarray(w) * e / (1 + e) for e, w in before)
     ratio = with_drug / without * around.channel * around.glutamate
-    return (1 - chain.sites_lost) * (ratio * unblocked(brain_um, chain.channel_ic50_um) - 1)
+    return xp.asarray((1 - chain.sites_lost) * (ratio * unblocked(brain_um, chain.channel_ic50_um) - 1))
 
 
 def _response(kinetics: LinearKinetics, first: int, time: Array) -> Array:
@@ -193,5 +193,5 @@ def _split(values: ArrayLike) -> Sequence[Any]:
     return [array[..., s] for s in range(array.shape[-1])]
 
 
-def _total(parts: Any) -> Array:  # noqa: ANN401
+def _total(parts: Iterable[Array]) -> Array:
     return reduce(add, parts)

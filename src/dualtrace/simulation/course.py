@@ -17,7 +17,7 @@ from dualtrace.simulation.rule import evaluate, soften
 from dualtrace.simulation.symptoms import Symptoms, visit_rows
 
 if TYPE_CHECKING:
-    from dualtrace.mechanism.arrays import Array, ArrayLike
+    from dualtrace.mechanism.arrays import Array
     from dualtrace.mechanism.parameters import Lookup
     from dualtrace.simulation.learner import Learner
     from dualtrace.simulation.patients import Patients
@@ -105,7 +105,7 @@ def follow(course: Course) -> tuple[Lived, Any]:
         return _session(course, now, row)
 
     rows = {**_rows(course), **course.supply.rows(), **course.patients.session}
-    return jax.lax.scan(step, _before(course), rows)[1]  # type: ignore[no-any-return]
+    return jax.lax.scan(step, _before(course), rows)[1]
 
 
 def _rows(course: Course) -> dict[str, Array]:
@@ -133,9 +133,7 @@ def _before(course: Course) -> Memorised:
     )
 
 
-def _session(
-    course: Course, now: Memorised, row: dict[str, Array]
-) -> tuple[Memorised, tuple[Lived, Any]]:
+def _session(course: Course, now: Memorised, row: dict[str, Array]) -> tuple[Memorised, tuple[Lived, Any]]:
     learner, arm, supply, lookup = course.learner, course.arm, course.supply, course.lookup
     dose_mg = course.dose_mg
     rested = learner.wait(now.learner, row["gap_h"])
@@ -146,9 +144,7 @@ def _session(
     on_board = supply.boost(now.body, row, ready_mg) if arm.before else xp.zeros_like(dose_mg)
     mishap = xp.where(row["mishap"] < lookup("clinic.mishap", "1"), 1.0, 0.0) * (row["exposures"] > 0)
     state, suds = _exposed(course, rested, row, xp.maximum(on_board, 0), mishap.astype(dose_mg.dtype))
-    seen = tuple(
-        xp.where(now.attends > 0, new, old) for new, old in zip((*suds, now.last[2]), now.last, strict=True)
-    )
+    seen = tuple(xp.where(now.attends > 0, new, old) for new, old in zip((*suds, now.last[2]), now.last, strict=True))
     given = before if arm.before else _decided(course, seen, row, score)
     swallowed = dose_mg * taken * given
     gain = on_board if arm.before else supply.boost(now.body, row, swallowed)
@@ -168,7 +164,11 @@ def _session(
 
 
 def _exposed(
-    course: Course, state: Any, row: dict[str, Array], drug: Array, mishap: Array  # noqa: ANN401
+    course: Course,
+    state: Any,  # noqa: ANN401
+    row: dict[str, Array],
+    drug: Array,
+    mishap: Array,
 ) -> tuple[Any, tuple[Array, Array, Array]]:
     """Exposures of a session, the mishap halfway; SUDS at the first, at the worst and after the last."""
     import jax
@@ -212,7 +212,7 @@ def _hazard(course: Course, end_fear: Array) -> Array:
     lookup = course.lookup
     usual = 1 - (1 - course.plan.dropout) ** (1 / course.plan.sessions)
     slope, middle = lookup("clinic.dropout_slope", "1"), lookup("clinic.dropout_middle", "1")
-    return usual * xp.exp(slope * (end_fear - middle))
+    return xp.asarray(usual * xp.exp(slope * (end_fear - middle)))
 
 
 def _known(

@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 _FLAG = "--xla_force_host_platform_device_count"
 CACHE = "DUALTRACE_CACHE"
@@ -38,13 +39,13 @@ def prepare_jax() -> None:
     """Keep compiled programs, small ones too; a folder that cannot be written is no reason to stop."""
     import jax
 
-    folder = cache_folder()
-    if folder is None or jax.config.jax_compilation_cache_dir is not None:
+    folder, config = cache_folder(), cast("Any", jax.config)
+    if folder is None or config.jax_compilation_cache_dir is not None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    config.update("jax_compilation_cache_dir", str(folder))
+    config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    config.update("jax_persistent_cache_min_entry_size_bytes", -1)

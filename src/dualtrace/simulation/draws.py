@@ -1,4 +1,4 @@
-"""Random numbers of patients: uniforms addressed by patient and purpose, so that no order and no chunk can change them.
+"""Random numbers of patients: addressed by patient and purpose, so that no order and no chunk can change them.
 
 A patient's number is a function of the seed, the patient's index and the place of the number in the patient's
 list, and of nothing else: the same patient is met in every arm, on every machine and in every chunk. For
@@ -7,7 +7,7 @@ expectations the same places are filled from a Sobol sequence instead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def key_of(seed: int) -> NDArray[np.uint32]:
     return np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
 
 
-def uniforms(key: Array, patients: Array, count: int, dtype: object) -> Array:
+def uniforms(key: Array, patients: Array, count: int, dtype: Any) -> Array:  # noqa: ANN401
     """Uniform numbers strictly between 0 and 1.
 
     Parameters
@@ -96,7 +96,9 @@ def sobol(count: int, patients: int, seed: int) -> NDArray[np.float64]:
 def normal(uniform: Array) -> Array:
     """Standard normal numbers from uniform ones, by the quantile function."""
     if uses_jax(uniform):
-        from jax.scipy.special import ndtri as quantile
-    else:
-        from scipy.special import ndtri as quantile
-    return quantile(uniform)  # type: ignore[no-any-return]
+        import jax
+
+        return jax.scipy.special.ndtri(uniform)
+    from scipy.special import ndtri
+
+    return xp.asarray(ndtri(uniform))

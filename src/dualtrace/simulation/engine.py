@@ -58,6 +58,8 @@ class Rows(NamedTuple):
         What happened in that arm, session by session, ``(sessions, n)`` by name.
     person
         Traits of the patient by name.
+    known
+        What each arm's dosing rule knew, ``(names, sessions, n)`` by arm; empty without rules.
     """
 
     arm: Array
@@ -65,6 +67,7 @@ class Rows(NamedTuple):
     twin: Array
     lived: dict[str, Array]
     person: dict[str, Array]
+    known: dict[str, Array]
 
 
 @final
@@ -83,7 +86,7 @@ class Engine:
     """
 
     plan: Plan
-    mechanism: Mechanism = Mechanism()
+    mechanism: Mechanism
     precision: Precision = "float64"
     chunk: int = _CHUNK
 
@@ -190,9 +193,9 @@ def _allotted(plan: Plan, patients: int, seed: int) -> NDArray[np.int8]:
     strata = np.zeros(patients, np.int8)
     wanted = plan.protocol.randomisation.strata
     if wanted:
-        ids = np.arange(patients, dtype=np.uint32)
+        ids = xp.asarray(np.arange(patients, dtype=np.uint32))
         lookup = lookup_in(Mechanism().values(), np.float64)
-        people = patients_of(plan, lookup, np.asarray(uniforms(key, ids, count_of(plan), np.float64)))
+        people = patients_of(plan, lookup, uniforms(xp.asarray(key), ids, count_of(plan), np.float64))
         on = {"antidepressants": people.antidepressant > 0, "severity": people.severity > 0}
         for name in wanted:
             strata = (2 * strata + on[name]).astype(np.int8)
@@ -238,11 +241,10 @@ def _compiled(structure: _Structure) -> Callable[..., Any]:
         return jax.lax.map(lambda part: one(values, key, *part), parts)
 
     mesh = jax.sharding.Mesh(np.array(jax.local_devices()), ("patients",))
-    whole, cut = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("patients")
+    spec: Any = jax.sharding.PartitionSpec
+    whole, cut = spec(), spec("patients")
     return jax.jit(
-        jax.shard_map(
-            blocks, mesh=mesh, in_specs=(whole, whole, cut, cut, cut), out_specs=cut, check_vma=False
-        )
+        jax.shard_map(blocks, mesh=mesh, in_specs=(whole, whole, cut, cut, cut), out_specs=cut, check_vma=False)
     )
 
 
@@ -277,10 +279,15 @@ def rows_of(plan: Plan, block: Block, arm_of: Array) -> Rows:
         lived={name: mine([getattr(arm.lived, name) for arm in arms]) for name in fields},
         person={
             "severity": people.severity,
-            "weight_kg": people.covariates.weight,
+            "weight_kg": xp.asarray(people.covariates.weight),
             "antidepressant": people.antidepressant,
             "threat": people.traits.threat,
             "learning": people.traits.learning,
             "generalisation": people.traits.generalisation,
+        },
+        known={
+            plan_arm.source.id: xp.stack(arm.lived.known)
+            for plan_arm, arm in zip(plan.arms, arms, strict=True)
+            if arm.lived.known
         },
     )

@@ -119,7 +119,7 @@ def _traits(person: dict[str, Array], lookup: Lookup) -> Traits:
     general = xp.asarray(_of(lookup, "generalisation"))
     logit = xp.log(general / (1 - general)) + _of(lookup, "omega_generalisation") * person["generalisation"]
     return Traits(
-        threat=_of(lookup, "threat") * xp.exp(_of(lookup, "omega_threat") * own),
+        threat=xp.asarray(_of(lookup, "threat") * xp.exp(_of(lookup, "omega_threat") * own)),
         learning=xp.exp(_of(lookup, "omega_learning") * person["learning"]),
         generalisation=logistic(logit),
     )

@@ -1,20 +1,33 @@
-"""A virtual trial as a :class:`~dualtrace.evidence.record.Trial`: the record of a published one, with ``simulated`` as source."""
+"""A virtual trial as the record of a published one, with ``simulated`` as its source."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dualtrace.evidence.record import Arm, Contrast, Design, Estimand, Outcome, Sessions, Source, Timepoint, Timing, Trial
-from dualtrace.evidence.statistic import ArmCount, ArmMean, Changes, Events, Means, Obtained
+from dualtrace.evidence.record import (
+    Arm,
+    Contrast,
+    Design,
+    Estimand,
+    Outcome,
+    Sessions,
+    Source,
+    Timepoint,
+    Timing,
+    Trial,
+)
+from dualtrace.evidence.statistic import ArmCount, ArmMean, Changes, Events, Means, Obtained, Slopes
 from dualtrace.frozen import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dualtrace.evidence.statistic import AnyReport
+    from dualtrace.mechanism.arrays import Array
     from dualtrace.simulation.mechanism import Mechanism
     from dualtrace.simulation.plan import ArmPlan, Plan
     from dualtrace.simulation.scale import Scale
@@ -28,8 +41,8 @@ _LEAST = 2
 def trial_record(plan: Plan, mechanism: Mechanism, sums: Tally, seed: int) -> Trial:
     """Return the record of a virtual trial.
 
-    Means, SDs and changes of every scale, response and remission by the instrument's rule, and drop-outs, arm by
-    arm against the reference arm.
+    Of every scale means, SDs, changes, response and remission by the instrument's rule; of the primary one weekly
+    slopes; drop-outs. Arm by arm against the reference arm.
 
     Parameters
     ----------
@@ -80,21 +93,21 @@ def _design(plan: Plan, sums: Tally) -> Design:
 
 
 def _span(values: Any) -> Span:  # noqa: ANN401
-    return Span.model_validate([float(np.min(values)), float(np.max(values))])
+    return Span(low=float(np.min(values)), high=float(np.max(values)))
 
 
 def _arm(arm: ArmPlan, sums: Tally, place: int) -> Arm:
     source = arm.source
     bands = [band.dose_mg for band in source.bands]
-    dose = [min(bands), max(bands)] if bands else source.dose_mg
+    doses = bands or ([] if source.dose_mg is None else [source.dose_mg])
     timing = None
     if source.give is not None:
-        timing = Timing(given=source.give, minutes=Span.model_validate(source.minutes))
+        timing = Timing(given=source.give, minutes=_span([source.minutes]))
     return Arm(
         id=source.id,
         label=source.label,
         agent=source.agent,
-        dose_mg=None if dose is None else Span.model_validate(dose),
+        dose_mg=_span(doses) if doses else None,
         dose_mg_per_kg=source.dose_mg_per_kg,
         timing=timing,
         n_doses=int(arm.dosed.sum()),
@@ -110,6 +123,10 @@ def _outcomes(plan: Plan, sums: Tally, place: int) -> Iterator[Outcome]:
         for s in visit.scales:
             yield from _scale_outcomes(plan, sums, arms, v, s)
     arm, reference = (plan.arms[i].source.id for i in arms)
+    if min(sums.sloped[i] for i in arms) >= _LEAST:
+        slopes = [arm_mean(sums.sloped[i], sums.slope[i], sums.slope_square[i]) for i in arms]
+        report = Slopes(kind="slopes", treatment=slopes[0], reference=slopes[1], **_place())
+        yield _outcome(plan, arms, plan.last_of_treatment, plan.scales[0], Estimand.SLOPE, report)
     gone = [int(sums.allotted[i] - sums.seen[i, plan.last_of_treatment].max()) for i in arms]
     count = [ArmCount(n=int(sums.allotted[i]), events=lost) for i, lost in zip(arms, gone, strict=True)]
     yield Outcome(
@@ -140,21 +157,27 @@ def _scale_outcomes(plan: Plan, sums: Tally, arms: tuple[int, int], v: int, s: i
         if known:
             both = [ArmCount(n=int(sums.seen[i, v, s]), events=int(counts[i, v, s])) for i in arms]
             yield _outcome(
-                plan, arms, v, scale, estimand, Events(kind="events", treatment=both[0], reference=both[1], **_place())
+                plan,
+                arms,
+                v,
+                scale,
+                estimand,
+                Events(kind="events", treatment=both[0], reference=both[1], **_place()),
             )
 
 
-def arm_mean(count: float, total: float, square: float) -> ArmMean:
+def arm_mean(count: Array, total: Array, square: Array) -> ArmMean:
     """Mean and SD of an arm from its sums."""
-    mean = total / count
-    sd = float(np.sqrt(max(square - count * mean**2, 0.0) / (count - 1)))
-    return ArmMean(n=int(count), mean=float(mean), sd=sd if sd > 0 else None)
+    n, mean = int(count), float(total) / float(count)
+    sd = math.sqrt(max(float(square) - n * mean**2, 0.0) / (n - 1))
+    return ArmMean(n=n, mean=round(mean, 6), sd=round(sd, 6) if sd > 0 else None)
 
 
 def _outcome(
     plan: Plan, arms: tuple[int, int], v: int, scale: Scale, estimand: Estimand, report: AnyReport
 ) -> Outcome:
     visit = plan.visits[v - 1]
+    since_last = round(max(visit.weeks - plan.start_h[-1] / 168, 0.0), 2)
     arm, reference = (plan.arms[i].source.id for i in arms)
     return Outcome(
         id=_key(arm, scale.name, visit.id, estimand.value),
@@ -162,7 +185,7 @@ def _outcome(
         estimand=estimand,
         instruments=(scale.name,),
         timepoint=visit.timepoint,
-        weeks=round(max(visit.weeks - plan.start_h[-1] / 168, 0.0), 2) if visit.timepoint is Timepoint.FOLLOWUP else None,
+        weeks=since_last if visit.timepoint is Timepoint.FOLLOWUP else None,
         contrast=Contrast(treatment=(arm,), reference=(reference,)),
         reported=(report,),
     )

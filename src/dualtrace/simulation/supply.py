@@ -1,4 +1,4 @@
-"""What an arm's capsules do to its sessions: nothing with placebo, else the chain's boost with all that is left over."""
+"""What an arm's capsules do to its sessions: nothing with placebo, else the boost of the chain."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Symptoms:
         share = self.lookup("clinic.fear_share", "1")
         most = xp.minimum(self.lookup("clinic.nonspecific", "1") * self.patients.nonspecific, 1.0)
         other = most * (1 - xp.exp(-xp.asarray(weeks) / self.lookup("clinic.nonspecific_weeks", "week")))
-        return (1 - share * (1 - fear / self.outside)) * (1 - other)
+        return xp.asarray((1 - share * (1 - fear / self.outside)) * (1 - other))
 
     def scores(self, learner: Learner[Any, Any], states: Any) -> Scores:  # noqa: ANN401
         """Scores at every visit, from the learner's state after each session (leaves ``(sessions, n)``)."""

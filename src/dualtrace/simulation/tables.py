@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dualtrace.simulation.rule import evaluate
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -58,3 +60,45 @@ def session_table(plan: Plan, rows: Rows) -> Table:
         **{name: lived[name][there] for name in names},
         "next_start": following[there],
     }
+
+
+def decision_table(plan: Plan, rows: Rows) -> Table:
+    """One row per decision of a dosing rule: patient, session, arm, what was known (NaN: not yet), the share given.
+
+    Names that the rule of an arm does not use are NaN. :func:`replayed` decides again from the same row.
+    """
+    ruled = [arm for arm in plan.arms if arm.rule is not None]
+    names = sorted({name for arm in ruled if arm.rule is not None for name in arm.rule.names})
+    parts = [_decisions(plan, rows, place, names) for place, arm in enumerate(plan.arms) if arm.rule is not None]
+    if not parts:
+        return {}
+    return {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+
+
+def _decisions(plan: Plan, rows: Rows, place: int, names: list[str]) -> Table:
+    arm = plan.arms[place]
+    due = (np.asarray(rows.lived["due"]).T > 0) & (np.asarray(rows.arm) == place)[:, None]
+    patient, session = np.nonzero(due)
+    known = np.asarray(rows.known[arm.source.id])
+    used = () if arm.rule is None else arm.rule.names
+    nothing = np.full(patient.size, np.nan)
+    return {
+        "patient": patient,
+        "arm": np.full(patient.size, arm.source.id),
+        "session": session + 1,
+        "moment": np.full(patient.size, "before" if arm.before else "after"),
+        **{f"known_{name}": known[used.index(name), session, patient] if name in used else nothing for name in names},
+        "given": np.asarray(rows.lived["given"]).T[due],
+        "dose_mg": np.asarray(rows.lived["dose_mg"]).T[due],
+    }
+
+
+def replayed(plan: Plan, decisions: Table) -> NDArray[np.bool_]:
+    """Decide every row of a decision table again from what was known; ``(rows,)``."""
+    again = np.zeros(len(decisions.get("patient", ())), bool)
+    for arm in plan.arms:
+        if arm.rule is not None:
+            mine = decisions["arm"] == arm.source.id
+            known = {name: decisions[f"known_{name}"][mine].astype(float) for name in arm.rule.names}
+            again[mine] = evaluate(arm.rule, known)
+    return again

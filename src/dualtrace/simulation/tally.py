@@ -41,6 +41,9 @@ class Tally(NamedTuple):
         Patients measured, their scores and squared scores, ``(A, V, S)``.
     change, change_square
         The same of the change from baseline.
+    sloped, slope, slope_square
+        Patients with two or more scores of the primary scale during treatment, and their own slopes (points a week)
+        by least squares, ``(A,)``.
     responded, remitted
         Patients with a response and in remission, by the instrument's rule.
     attended, suds, suds_square
@@ -70,6 +73,9 @@ class Tally(NamedTuple):
     square: Array
     change: Array
     change_square: Array
+    sloped: Array
+    slope: Array
+    slope_square: Array
     responded: Array
     remitted: Array
     attended: Array
@@ -109,7 +115,7 @@ def tally(plan: Plan, block: Block, arm_of: Array, counted: Array) -> Tally:
     ]
     stacked = [xp.stack(column) for column in zip(*parts, strict=True)]
     first = len(_OWN)
-    return Tally(*stacked[:first], _sum(xp.ones_like(counted), counted), *stacked[first:])
+    return Tally._make([*stacked[:first], _sum(xp.ones_like(counted), counted), *stacked[first:]])
 
 
 _OWN = Tally._fields[: Tally._fields.index("people")]
@@ -122,6 +128,7 @@ def _as_trial(plan: Plan, arm: ArmCourse, mine: Array) -> tuple[Array, ...]:
     change = scores - scores[:1]
     responses = xp.stack([response(s, scores[0, k], scores[:, k]) for k, s in enumerate(plan.scales)], axis=1)
     remissions = xp.stack([remission(s, scores[:, k]) for k, s in enumerate(plan.scales)], axis=1)
+    slope, has_slope = _slopes(plan, scores[:, 0], seen[:, 0])
     here = (lived.attended > 0) & mine
     exposed = here & (plan.exposures > 0)[:, None]
     suds = xp.stack([lived.start, lived.peak, lived.end], axis=1)
@@ -132,6 +139,9 @@ def _as_trial(plan: Plan, arm: ArmCourse, mine: Array) -> tuple[Array, ...]:
         _sum(scores**2, seen),
         _sum(change, seen),
         _sum(change**2, seen),
+        _sum(xp.ones_like(slope), has_slope),
+        _sum(slope, has_slope),
+        _sum(slope**2, has_slope),
         _sum(responses, seen),
         _sum(remissions, seen),
         _sum(xp.ones_like(lived.attended), here),
@@ -142,6 +152,18 @@ def _as_trial(plan: Plan, arm: ArmCourse, mine: Array) -> tuple[Array, ...]:
         _sum((lived.dose_mg > 0) * 1.0, here),
         _sum(lived.boost, here),
     )
+
+
+def _slopes(plan: Plan, scores: Array, seen: Array) -> tuple[Array, Array]:
+    """Each patient's slope over the visits up to the end of treatment, and whether there is one."""
+    upto = plan.last_of_treatment + 1
+    weeks = xp.asarray([0.0, *(visit.weeks for visit in plan.visits)][:upto], scores.dtype)[:, None]
+    weight = seen[:upto].astype(scores.dtype)
+    count = xp.maximum(xp.sum(weight, axis=0), 1)
+    centred = weeks - xp.sum(weight * weeks, axis=0) / count
+    spread = xp.sum(weight * centred**2, axis=0)
+    slope = xp.sum(weight * centred * scores[:upto], axis=0) / xp.where(spread > 0, spread, 1)
+    return slope, spread > 0
 
 
 def _as_twins(plan: Plan, arm: ArmCourse, reference: ArmCourse, counted: Array) -> tuple[Array, ...]:
@@ -171,7 +193,7 @@ def own_gain(plan: Plan, arm: ArmCourse, reference: ArmCourse) -> Array:
     """Benefit of each patient against the same patient in the reference arm, SDs at baseline, ``(V, n)``."""
     scale = plan.scales[0]
     side = np.sign(scale.worst - scale.best)
-    return side * (reference.scores.true[:, 0] - arm.scores.true[:, 0]) / plan.primary_sd
+    return xp.asarray(side * (reference.scores.true[:, 0] - arm.scores.true[:, 0]) / plan.primary_sd)
 
 
 def _sum(values: Array, chosen: Array) -> Array:

@@ -11,7 +11,7 @@ from dualtrace.simulation.engine import Engine, Precision, Rows
 from dualtrace.simulation.mechanism import Mechanism
 from dualtrace.simulation.plan import Plan, plan_of
 from dualtrace.simulation.record import trial_record
-from dualtrace.simulation.tables import Table, patient_table, session_table
+from dualtrace.simulation.tables import Table, decision_table, patient_table, session_table
 
 if TYPE_CHECKING:
     from dualtrace.evidence.record import Trial
@@ -76,6 +76,11 @@ class VirtualTrial:
     def session_table(self) -> Table:
         """One row per patient and session; see :func:`dualtrace.simulation.tables.session_table`."""
         return session_table(self.plan, self.rows)
+
+    @cached_property
+    def decision_table(self) -> Table:
+        """One row per decision of a dosing rule; see :func:`dualtrace.simulation.tables.decision_table`."""
+        return decision_table(self.plan, self.rows)
 
 
 def run(
