@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 ROUNDS = 200
 """Newton steps after which the search is given up."""
 
-SETTLED = 1e-14
-"""Gain in log-likelihood that the next step promises (relative to 1 + |ℓ|) below which the search ends."""
+SETTLED = 1e-9
+"""Gain in log-likelihood that the next step promises (relative to 1 + |ℓ|) below which that step is the last one."""
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -203,11 +203,14 @@ def maximise(sums: Sums, model: Model, start: Array, *, advice: str) -> Fitted:
         if step is None:
             break
         promised = float(local.gradient @ step)
-        moved = _climbed(sums, model, theta, step, here, promised)
-        if promised <= SETTLED * (1.0 + abs(here.ll)) or moved is None:
-            if promised > 1e-7 * (1.0 + abs(here.ll)) or not _positive(local.observed):
+        if promised <= SETTLED * (1.0 + abs(here.ll)):
+            found = _polished(sums, model, theta + step, steps)
+            if found is None:
                 break
-            return Fitted(theta, here, local, steps)
+            return found
+        moved = _climbed(sums, model, theta, step, here, promised)
+        if moved is None:
+            break
         theta, given, here = moved
     raise FitError(
         "REML found no maximum: the likelihood is flat, or still rises where the covariance of the scores is all but "
@@ -231,6 +234,16 @@ def kenward_roger(found: Fitted) -> Array:
     middle = np.einsum("kl,klij->ij", A, Q) - np.einsum("kl,kij,jm,lmn->in", A, P, phi, P, optimize=True)
     middle = 0.5 * (middle + middle.T)
     return np.asarray(phi + 2.0 * phi @ middle @ phi, dtype=np.float64)
+
+
+def _polished(sums: Sums, model: Model, theta: Array, steps: int) -> Fitted | None:
+    """What holds after the last step, whose gain is below rounding; None where that is no maximum."""
+    given = model.at(theta)
+    here = height(sums, given.V)
+    if here is None:
+        return None
+    local = slopes(sums, here, given)
+    return Fitted(theta, here, local, steps + 1) if _positive(local.observed) else None
 
 
 def _step(local: Slopes) -> Array | None:
