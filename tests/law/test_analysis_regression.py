@@ -106,7 +106,9 @@ def test_law_the_centre_is_where_the_arm_coefficient_is_the_effect() -> None:
     at_mean, at_50 = (moderation(d["post"][0], d["arm"], d["baseline"][0], centre=c) for c in (None, 50.0))
     for fit in (at_mean, at_50):
         here = fit.effect_at(float(fit.centre))
-        assert (here.estimate[0], here.se[0], here.df[0]) == pytest.approx((fit.estimate[1], fit.se[1], float(fit.df)))
+        assert (here.estimate[0], here.se[0], here.df[0]) == pytest.approx(
+            (fit.estimate[1], fit.se[1], float(fit.df))
+        )
     assert at_mean.effect_at(80.0).se == pytest.approx(at_50.effect_at(80.0).se, rel=1e-10)
     assert at_mean.crossing().at == pytest.approx(at_50.crossing().at, rel=1e-9)
     shifted = moderation(d["post"][0], d["arm"], d["baseline"][0] + 5.0).crossing()

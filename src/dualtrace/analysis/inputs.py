@@ -66,7 +66,7 @@ def numbers(name: str, values: Any, *, missing: bool = False) -> Array:  # noqa:
     return array
 
 
-def arms(arm: Any, reference: Any = None) -> Arms:  # noqa: ANN401
+def arms(arm: Any, reference: Any = None, *, name: str = "arm", row: str = "patient") -> Arms:  # noqa: ANN401
     """Codes and labels of arms, in the order of the labels with the reference first (the first label by default).
 
     Parameters
@@ -75,6 +75,8 @@ def arms(arm: Any, reference: Any = None) -> Arms:  # noqa: ANN401
         Label of each patient's arm: whole numbers or text, (..., n).
     reference
         Label of the arm the others are compared with; the first in order when None.
+    name, row
+        What messages call the column and what has one label.
 
     Raises
     ------
@@ -83,19 +85,20 @@ def arms(arm: Any, reference: Any = None) -> Arms:  # noqa: ANN401
     """
     given = np.asarray(arm)
     if given.ndim == 0 or given.size == 0:
-        raise InputError(f"arm must have one label per patient; given an array of shape {given.shape}.")
+        raise InputError(f"{name} must have one label per {row}; given an array of shape {given.shape}.")
     if given.dtype.kind == "O":
-        given = _words(given)
+        _require_labels(given, name, row)
+        given = np.array([_label(label) for label in given.ravel()]).reshape(given.shape)
     if given.dtype.kind == "f" and np.isnan(given).any():
-        raise InputError("arm must be known for every patient; a label is missing (NaN). Leave the patient out.")
+        raise InputError(f"{name} must be known for every {row}; a label is missing (NaN). Leave the {row} out.")
     values, codes = _coded(given)
     labels = [_label(value) for value in values]
     if len(labels) < 2:
-        raise InputError(f"Two arms at least are needed to compare; every patient is in arm {labels[0]!r}.")
+        raise InputError(f"Two labels of {name} at least are needed; every {row} has {labels[0]!r}.")
     first = 0
     if reference is not None:
         if _label(reference) not in labels:
-            raise InputError(f"reference must be an arm, one of {', '.join(labels)}; given {reference!r}.")
+            raise InputError(f"reference must be a label of {name}, one of {', '.join(labels)}; given {reference!r}.")
         first = labels.index(_label(reference))
     order = [first, *(j for j in range(len(labels)) if j != first)]
     return Arms(tuple(labels[j] for j in order), np.argsort(order)[codes])
@@ -192,10 +195,9 @@ def _coded(given: NDArray[Any]) -> tuple[Sequence[Any], Ints]:
     return values.tolist(), codes.reshape(given.shape).astype(np.int64)
 
 
-def _words(given: NDArray[Any]) -> NDArray[Any]:
+def _require_labels(given: NDArray[Any], name: str, row: str) -> None:
     if any(label is None or label != label for label in given.ravel()):
-        raise InputError("arm must be known for every patient; a label is missing (None). Leave the patient out.")
-    return np.array([_label(label) for label in given.ravel()]).reshape(given.shape)
+        raise InputError(f"{name} must be known for every {row}; a label is missing (None). Leave the {row} out.")
 
 
 def _label(value: Any) -> str:  # noqa: ANN401

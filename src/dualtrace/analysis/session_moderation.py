@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EFFECT, SLOPE = 1, 3
 """Places of the drug's effect and of its interaction with end fear among the coefficients."""
 
-RATIOS = np.concatenate([[0.0], np.geomspace(1e-4, 1e4, 81)])
+RATIOS = np.concatenate([[0.0], np.geomspace(1e-4, 1e4, 41)])
 """Ratios σ_u²/σ_e² at which the profile likelihood is read before Newton's method takes over."""
 
 ADVICE = "Give more patients with several sessions, or use moderation() on one session of each."
@@ -313,7 +313,7 @@ def _sums(given: Sessions) -> tuple[reml.Sums, Array, Array, float]:
 def _sessions(columns: tuple[Any, ...], covariates: Any, reference: Any, centre: float | None) -> Sessions:  # noqa: ANN401
     """Check columns and build the design."""
     y, f = numbers("next_fear", columns[0], missing=True), numbers("end_fear", columns[2], missing=True)
-    group, patient = arms(columns[1], reference), np.asarray(columns[3])
+    group, patient = arms(columns[1], reference, name="drug", row="session"), np.asarray(columns[3])
     if y.ndim != 1:
         raise InputError(f"next_fear must have one value per session; given shape {y.shape}.")
     common_shape(next_fear=y, drug=group.codes, end_fear=f, patient=np.empty(patient.shape or (0,)))
