@@ -229,6 +229,10 @@ def test_moderation_refuses_what_it_cannot_use() -> None:
         moderation(POST, ARM, spoiled(BASE, 5, np.nan))
     with pytest.raises(InputError, match=r"crossing\(\) answers for one data set; .* shape \(2,\)"):
         moderation(BOTH, ARM, BASE).crossing()
+    with pytest.raises(
+        InputError, match=r"outcome must have one value per patient; given an array of shape \(0, 40\)"
+    ):
+        moderation(np.empty((0, 40)), ARM, BASE)
     with pytest.raises(InputError, match="at must be one moderator value or a list of them"):
         moderation(POST, ARM, BASE).effect_at([[1.0], [2.0]])
 

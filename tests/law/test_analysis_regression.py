@@ -9,6 +9,7 @@ import pytest
 
 from dualtrace.analysis import ancova, moderation, proportions
 from dualtrace.analysis.dropout import carried_forward
+from dualtrace.analysis.effect_line import EffectLine
 
 FIELDS = ("estimate", "se", "t", "p", "ci_lb", "ci_ub", "df", "adjusted", "adjusted_se", "slopes", "residual_sd")
 
@@ -144,6 +145,20 @@ def test_law_regions_of_significance_are_where_the_simple_effect_is_significant(
     if kind != "everywhere":
         assert sign.any()
         assert fit.effect_at([where.lower, where.upper]).p == pytest.approx(0.05, rel=1e-8)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_law_an_effect_without_slope_crosses_nowhere_and_has_one_sign(sign: int) -> None:
+    line = EffectLine(
+        centre=np.array(40.0),
+        estimate=np.array([4.0 * sign, 0.0]),
+        covariance=np.diag([1.0, 0.1]),
+        gradient=np.diag([1.0, 0.1])[None],
+        spread=np.array([[2.0 / 50.0]]),
+    )
+    where = line.crossing(0.95)
+    assert where.at == sign * np.inf
+    assert [region.sign for region in where.regions] == [sign]
 
 
 def test_law_exchanged_arms_turn_differences_and_invert_ratios_of_proportions() -> None:

@@ -256,7 +256,8 @@ class EffectLine:
         c, (delta, kappa) = float(self.centre), (float(x) for x in self.estimate)
         df_slope = 2.0 * self.covariance[1, 1] ** 2 / (self.gradient[:, 1, 1] @ self.spread @ self.gradient[:, 1, 1])
         ends = self._ends(float(quantile(np.asarray(df_slope), level)))
-        at = c - delta / kappa
+        # a flat line never crosses: it does so infinitely far on the side to which it would fall
+        at = c - delta / kappa if kappa != 0.0 else float(np.copysign(np.inf, delta))
         if ends is None:
             return Crossing(at=at, kind="everywhere", lower=-np.inf, upper=np.inf, slope=kappa, level=level)
         bounded, found = ends[0], [self._settled(side, ends[1 + side], level) for side in (0, 1)]

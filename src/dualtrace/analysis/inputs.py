@@ -51,7 +51,7 @@ def numbers(name: str, values: Any, *, missing: bool = False) -> Array:  # noqa:
         raise InputError(
             f"{name} must be numbers in a rectangular array, NaN where missing; given {_shown(values)}."
         ) from None
-    if array.ndim == 0 or array.shape[-1] == 0:
+    if array.ndim == 0 or array.size == 0:
         raise InputError(f"{name} must have one value per patient; given an array of shape {array.shape}.")
     least, most = np.fmin.reduce(array, axis=None), np.fmax.reduce(array, axis=None)
     if least < -BIGGEST or most > BIGGEST:

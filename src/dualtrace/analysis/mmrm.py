@@ -210,7 +210,7 @@ def _result(
     cells = given.back[: m * k] * given.scale
     contrasts = (cells.reshape(m, k, -1)[:, 1:] - cells.reshape(m, k, -1)[:, :1]).reshape(m * (k - 1), -1)
     corrected = df == "kenward-roger"
-    phi = reml.kenward_roger(found) if corrected else found.height.phi
+    phi = reml.kenward_roger(given.sums, found) if corrected else found.height.phi
     information = found.slopes.expected if corrected else found.slopes.observed
     freedom = reml.satterthwaite(found, contrasts, information)
     estimate = contrasts @ found.height.beta

@@ -23,6 +23,7 @@ from dualtrace.analysis.inputs import arms, common_shape, covariate_columns, num
 from dualtrace.analysis.result import (
     Array,
     Flags,
+    Ints,
     Result,
     freeze,
     mean,
@@ -85,7 +86,7 @@ class Moderation(Result):
     df: Array
     centre: Array
     residual_sd: Array
-    n: Array
+    n: Ints
     level: float
     line: EffectLine
 
@@ -109,6 +110,12 @@ class Moderation(Result):
             For a batch of data sets.
         """
         return self.line.crossing(self.level)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields but ``line``, and the crossing of one data set, for JSON."""
+        # super() without arguments does not work in a dataclass with slots
+        crossing = {"crossing": self.crossing().to_dict()} if self.df.ndim == 0 else {}
+        return Result.to_dict(self) | crossing
 
     def __str__(self) -> str:
         """As a paper's table; of a batch the means over its data sets, and how often p falls below 1 - level."""
@@ -177,9 +184,9 @@ def moderation(
     """
     require_level(level)
     people = _patients(outcome, arm, moderator, covariates, reference)
-    n = people.known.sum(axis=-1).astype(np.float64)
+    n: Ints = np.asarray(people.known.sum(axis=-1))
     if centre is None:
-        c = np.where(people.known, people.moderator, 0.0).sum(axis=-1) / np.maximum(n, 1.0)
+        c = np.where(people.known, people.moderator, 0.0).sum(axis=-1) / np.maximum(n, 1)
     else:
         c = np.full(n.shape, float(numbers("centre", [centre])[0]))
     offset = np.where(people.known, people.moderator - c[..., None], 0.0)
@@ -193,7 +200,7 @@ def moderation(
 
 
 def _result(
-    found: least_squares.Fit, names: tuple[str, ...], labels: tuple[str, ...], c: Array, n: Array, level: float
+    found: least_squares.Fit, names: tuple[str, ...], labels: tuple[str, ...], c: Array, n: Ints, level: float
 ) -> Moderation:
     """Tests of the coefficients, and the line of the effect."""
     se = np.sqrt(np.diagonal(found.covariance, axis1=-2, axis2=-1))

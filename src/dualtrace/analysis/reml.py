@@ -69,6 +69,12 @@ class Sums(NamedTuple):
         flat = M.reshape(*M.shape[:-3], -1) @ self.cross.reshape(-1, q * q)
         return np.asarray(flat.reshape(*M.shape[:-3], q, q), dtype=np.float64)
 
+    def seen(self, M: Array) -> Array:
+        """Sum over coefficients of M[i, j] S_g[a, b][i, j], for symmetric M (p + 1, p + 1): (G, m, m)."""
+        q = self.p + 1
+        flat = self.cross.reshape(-1, q * q) @ M.ravel()
+        return np.asarray(flat.reshape(self.cross.shape[:3]), dtype=np.float64)
+
 
 class Covariances(NamedTuple):
     """V of each pattern and its derivatives in K parameters.
@@ -112,15 +118,17 @@ class Slopes(NamedTuple):
     ----------
     gradient, expected, observed
         Score (K,), expected and observed information (K, K).
-    P, Q
-        As in the module's equations, (K, p, p) and (K, K, p, p).
+    P
+        X'WV_aWX, (K, p, p).
+    WV
+        WV_a of each pattern, (K, G, m, m).
     """
 
     gradient: Array
     expected: Array
     observed: Array
     P: Array
-    Q: Array
+    WV: Array
 
 
 class Fitted(NamedTuple):
@@ -159,20 +167,16 @@ def slopes(sums: Sums, here: Height, given: Covariances) -> Slopes:
     P = first[:, :p, :p]
     trace = np.einsum("g,kgii->k", sums.units, WV)
     gradient = -0.5 * (trace - np.einsum("ij,kji->k", phi, P) - np.einsum("i,kij,j->k", r, first, r))
-    second = sums.weighed(np.einsum("kgij,lgjm->klgim", WV, WV @ W, optimize=True))
-    Q = second[..., :p, :p]
+    of_phi, of_r = sums.seen(np.pad(phi, (0, 1))), sums.seen(np.outer(r, r))
     phi_P = phi @ P
-    traces = np.einsum("g,kgij,lgji->kl", sums.units, WV, WV, optimize=True)
-    traces -= 2.0 * np.einsum("ij,klji->kl", phi, Q)
-    expected = 0.5 * (traces + np.einsum("kij,lji->kl", phi_P, phi_P))
+    identity = sums.units[:, None, None] * np.eye(W.shape[-1])
+    expected = 0.5 * (_traces(WV, identity - 2.0 * W @ of_phi) + np.einsum("kij,lji->kl", phi_P, phi_P))
     rx = np.einsum("i,kij->kj", r, first[:, :, :p])
-    observed = np.einsum("i,klij,j->kl", r, second, r) - rx @ phi @ rx.T - expected
+    observed = _traces(WV, W @ of_r) - rx @ phi @ rx.T - expected
     if given.second is not None:
-        curved = sums.weighed(W @ given.second @ W)
-        bend = np.einsum("g,gij,klgji->kl", sums.units, W, given.second)
-        bend -= np.einsum("ij,klji->kl", phi, curved[..., :p, :p]) + np.einsum("i,klij,j->kl", r, curved, r)
-        observed += 0.5 * bend
-    return Slopes(gradient, expected, 0.5 * (observed + observed.T), P, Q)
+        weight = sums.units[:, None, None] * W - W @ (of_phi + of_r) @ W
+        observed += 0.5 * np.einsum("klgij,gji->kl", given.second, weight)
+    return Slopes(gradient, 0.5 * (expected + expected.T), 0.5 * (observed + observed.T), P, WV)
 
 
 def maximise(sums: Sums, model: Model, start: Array, *, advice: str) -> Fitted:
@@ -227,13 +231,14 @@ def satterthwaite(found: Fitted, rows: Array, information: Array) -> Array:
     return np.asarray(2.0 * v**2 / np.einsum("ck,kl,cl->c", g, np.linalg.inv(information), g), dtype=np.float64)
 
 
-def kenward_roger(found: Fitted) -> Array:
+def kenward_roger(sums: Sums, found: Fitted) -> Array:
     """Covariance of the coefficients with Kenward and Roger's correction for small samples, (p, p); V linear in θ."""
-    phi, P, Q = found.height.phi, found.slopes.P, found.slopes.Q
+    p, phi, P, WV = sums.p, found.height.phi, found.slopes.P, found.slopes.WV
     A = np.linalg.inv(found.slopes.expected)
-    middle = np.einsum("kl,klij->ij", A, Q) - np.einsum("kl,kij,jm,lmn->in", A, P, phi, P, optimize=True)
-    middle = 0.5 * (middle + middle.T)
-    return np.asarray(phi + 2.0 * phi @ middle @ phi, dtype=np.float64)
+    mixed = np.einsum("kl,lgij->kgij", A, WV)
+    middle = sums.weighed((WV @ mixed).sum(axis=0) @ found.height.W)[:p, :p]
+    middle = middle - (P @ phi @ np.einsum("kl,lij->kij", A, P)).sum(axis=0)
+    return np.asarray(phi + phi @ (middle + middle.T) @ phi, dtype=np.float64)
 
 
 def _polished(sums: Sums, model: Model, theta: Array, steps: int) -> Fitted | None:
@@ -244,6 +249,13 @@ def _polished(sums: Sums, model: Model, theta: Array, steps: int) -> Fitted | No
         return None
     local = slopes(sums, here, given)
     return Fitted(theta, here, local, steps + 1) if _positive(local.observed) else None
+
+
+def _traces(WV: Array, Z: Array) -> Array:
+    """Σ over patterns of tr(WV_a WV_b Z), (K, K)."""
+    K = len(WV)
+    turned = np.swapaxes(WV @ Z, -1, -2)
+    return np.asarray(WV.reshape(K, -1) @ turned.reshape(K, -1).T, dtype=np.float64)
 
 
 def _step(local: Slopes) -> Array | None:
