@@ -86,3 +86,11 @@ def test_the_python_of_the_experiments_page_runs() -> None:
     text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(compile(code, "experiments.md", "exec"), {})  # noqa: S102 - our own document
+
+
+def test_the_python_of_the_analysis_page_prints_what_the_page_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "analysis.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (shown,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, "analysis.md", "exec"), {})  # noqa: S102 - our own document
+    assert capsys.readouterr().out == shown

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "evidence": {"errors", "frozen", "source_map"},
     "effects": {"errors", "source_map", "evidence"},
     "pooling": {"errors", "extras", "evidence", "effects"},
+    "analysis": {"errors"},
     "mechanism": {"errors", "frozen", "columns", "source_map"},
     "experiments": {"errors", "frozen", "extras", "columns", "source_map", "mechanism"},
     "simulation": {
