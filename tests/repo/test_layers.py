@@ -21,8 +21,9 @@ MAY_IMPORT = {
     "pooling": {"errors", "extras", "evidence", "effects"},
     "mechanism": {"errors", "frozen", "columns", "source_map"},
     "experiments": {"errors", "frozen", "extras", "columns", "source_map", "mechanism"},
+    "runner": {"errors", "frozen", "extras"},
     "report": {"errors", "evidence", "effects", "pooling", "mechanism", "experiments"},
-    "cli": {"errors", "columns", "evidence", "effects", "pooling", "mechanism", "experiments", "report"},
+    "cli": {"errors", "columns", "evidence", "effects", "pooling", "mechanism", "experiments", "runner", "report"},
 }
 """Which parts of the package each part may import, itself aside."""
 
