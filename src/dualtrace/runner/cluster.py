@@ -84,46 +84,48 @@ class Cluster(Crew):
         self._store = store
         self._running: dict[Any, Task] = {}
         self._claims: dict[str, ExitStack] = {}
-        self._given_up: list[Outcome] = []
+        self._busy: list[Outcome] = []
         self._sign = f"sign-{uuid.uuid4().hex}"
         with ExitStack() as opened:
+            opened.enter_context(_silent_client())
             self._client = self._connect(workers, most, opened)
             self._put_up_sign(opened)
+            with self._reached():
+                seen = self._client.run(_sees, str(store.path), self._sign)
             # Where some worker must send its tables, all do, and the claims on the tasks are held here.
-            self._travels = not all(self._client.run(_sees, str(store.path), self._sign).values())
+            self._travels = not all(seen.values())
             self._opened = opened.pop_all()
 
     def room(self) -> int:
         """Some tasks per thread of the cluster, as it is now."""
-        threads = sum(int(threads) for threads in self._client.nthreads().values())
+        with self._reached():
+            threads = sum(int(threads) for threads in self._client.nthreads().values())
         return _GIVEN_PER_THREAD * max(1, threads) - len(self._running)
 
     def give(self, task: Task) -> None:
         """Send the task by name."""
-        if self._travels:
-            claim = ExitStack()
-            if not claim.enter_context(self._store.claim(task)):
-                self._given_up.append(Outcome(task.key, Verdict.BUSY))
-                return
-            self._claims[task.key] = claim
-        future = self._client.submit(
-            settle_there,
-            task.key,
-            task.plain(),
-            str(self._store.path),
-            self._sign,
-            travels=self._travels,
-            key=f"dualtrace-{task.key}-{uuid.uuid4().hex}",
-            pure=False,
-        )
+        if self._travels and not self._claim(task):
+            self._busy.append(Outcome(task.key, Verdict.BUSY))
+            return
+        with self._reached():
+            future = self._client.submit(
+                settle_there,
+                task.key,
+                task.plain(),
+                str(self._store.path),
+                self._sign,
+                travels=self._travels,
+                key=f"dualtrace-{task.key}-{uuid.uuid4().hex}",
+                pure=False,
+            )
         self._running[future] = task
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Return outcomes; Dask itself gives the task of a lost worker to another one."""
-        outcomes, self._given_up = self._given_up, []
+        outcomes, self._busy = self._busy, []
         if not outcomes and self._running:
             # What was cancelled, as the scheduler is gone, is seen by its status.
-            with suppress(TimeoutError, CancelledError), self._client.as_current():
+            with suppress(TimeoutError, CancelledError), self._reached(), self._client.as_current():
                 self._dask.wait(list(self._running), timeout=seconds, return_when="FIRST_COMPLETED")
         return outcomes + [self._take(future) for future in list(self._running) if future.status != "pending"]
 
@@ -132,7 +134,30 @@ class Cluster(Crew):
         with self._opened:
             for claim in self._claims.values():
                 self._opened.push(claim)
-            self._client.cancel(list(self._running))
+            with suppress(OSError):
+                self._client.cancel(list(self._running))
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise self._lost() from error
+
+    def _lost(self) -> RunError:
+        return RunError(
+            f"the connection to the cluster was lost; results that were finished are kept in {self._store.path}: "
+            "start the cluster and run again to go on from there"
+        )
+
+    def _claim(self, task: Task) -> bool:
+        claim = ExitStack()
+        if not claim.enter_context(self._store.claim(task)):
+            return False
+        self._claims[task.key] = claim
+        return True
 
     def _connect(self, workers: Workers, most: int, opened: ExitStack) -> Any:  # noqa: ANN401 - Dask is optional
         where = workers.cluster if workers.is_remote else opened.enter_context(_local(workers, most))
@@ -161,10 +186,7 @@ class Cluster(Crew):
                 return answer if isinstance(answer, Outcome) else self._keep(task, answer)
             if future.status == "error":
                 return self._broken(task, future.exception())
-        raise RunError(
-            f"the cluster was lost while task {task} ran; results that were finished are kept in {self._store.path}: "
-            "start the cluster and run again to go on from there"
-        )
+        raise self._lost()
 
     def _keep(self, task: Task, tables: Any) -> Outcome:  # noqa: ANN401
         """Store tables that travelled; a worker that came late may send some although the others write."""
@@ -184,6 +206,18 @@ class Cluster(Crew):
 
 
 @contextmanager
+def _silent_client() -> Iterator[None]:
+    """Keep Dask from logging a lost connection with a traceback; it is told as an error."""
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
 def _local(workers: Workers, most: int) -> Iterator[Any]:
     dask, distributed = cluster_module("dask", _WITHOUT), cluster_module("distributed", _WITHOUT)
     settings = {
@@ -196,7 +230,8 @@ def _local(workers: Workers, most: int) -> Iterator[Any]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             memory_limit=0,
             silence_logs=logging.CRITICAL,
             env=workers.variables,

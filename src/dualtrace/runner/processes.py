@@ -42,14 +42,17 @@ class Processes(Crew):
         return self._size - len(self._busy)
 
     def give(self, task: Task) -> None:
-        """Send the task to a process, which is started when none is idle; where it dies, to another one."""
-        while True:
-            worker = self._idle.pop() if self._idle else _Worker(self._store, self._variables)
+        """Send the task to a process, which is started when none is idle."""
+        while self._idle:
+            worker = self._idle.pop()
             if worker.send(task):
                 self._busy.append(worker)
                 return
-            if self._mourn(worker, task):
-                return
+            # It died with nothing to do; the task is not to blame.
+            worker.end()
+        worker = _Worker(self._store, self._variables)
+        self._busy.append(worker)
+        worker.send(task)
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Return outcomes; the task of a process that died is given to another one."""
@@ -103,7 +106,7 @@ class _Worker:
                 raise RunError(f"a worker process must be started, which failed ({error})") from error
 
     def send(self, task: Task) -> bool:
-        """Give it a task; whether it is alive to take it."""
+        """Give it a task; whether it is there to take it. One that is not will have no outcome either."""
         self.task = task
         try:
             self.pipe.send_bytes(json.dumps(task.plain()).encode())
