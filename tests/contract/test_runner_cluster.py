@@ -25,16 +25,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def local(**options: Any) -> Any:
+    """A Dask cluster on this machine, quiet and with no fixed port."""
+    start: Any = distributed.LocalCluster
+    return start(threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50, **options)
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A cluster that others started: a scheduler with two workers."""
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 2}),
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50, env=path
-        ) as started,
-    ):
+    settings = {"distributed.scheduler.allowed-failures": 2}
+    with dask.config.set(settings), local(n_workers=2, env=path) as started:
         yield started.scheduler_address
 
 
@@ -141,9 +143,7 @@ def test_a_scheduler_that_goes_away_is_said_to_have_and_what_was_finished_stays(
 ) -> None:
     monkeypatch.setattr(cluster, "_PATIENCE_SECONDS", 2)
     log, store = tmp_path / "log", Store.open(tmp_path / "store")
-    started = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50
-    )
+    started = local(n_workers=1, processes=False)
 
     def close(done: int, *_: object) -> None:
         if done == 2:

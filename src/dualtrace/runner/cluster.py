@@ -7,6 +7,8 @@ Functions are sent by name, so that a worker imports and compiles them once.
 from __future__ import annotations
 
 import logging
+import math
+import time
 import uuid
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
 _WITHOUT = "Without a cluster, tasks run in processes on this machine."
 _GIVEN_PER_THREAD = 2
 """So that no thread of the cluster is idle while an outcome travels."""
+
+_COUNT_AGAIN_SECONDS = 1
+"""Between counts of the threads of a cluster, which may grow and shrink."""
 
 _PATIENCE_SECONDS = 30
 """For a scheduler to answer, and for its first worker to come."""
@@ -85,6 +90,7 @@ class Cluster(Crew):
         self._running: dict[Any, Task] = {}
         self._claims: dict[str, ExitStack] = {}
         self._busy: list[Outcome] = []
+        self._threads, self._counted = 0, -math.inf
         self._sign = f"sign-{uuid.uuid4().hex}"
         with ExitStack() as opened:
             opened.enter_context(_silent_client())
@@ -98,9 +104,11 @@ class Cluster(Crew):
 
     def room(self) -> int:
         """Some tasks per thread of the cluster, as it is now."""
-        with self._reached():
-            threads = sum(int(threads) for threads in self._client.nthreads().values())
-        return _GIVEN_PER_THREAD * max(1, threads) - len(self._running)
+        if time.monotonic() > self._counted + _COUNT_AGAIN_SECONDS:
+            with self._reached():
+                self._threads = sum(int(threads) for threads in self._client.nthreads().values())
+            self._counted = time.monotonic()
+        return _GIVEN_PER_THREAD * max(1, self._threads) - len(self._running)
 
     def give(self, task: Task) -> None:
         """Send the task by name."""

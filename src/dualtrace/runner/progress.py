@@ -8,7 +8,7 @@ from typing import Protocol
 class Progress(Protocol):
     """Called when a run starts, after every task, and when it waits for something."""
 
-    def __call__(self, done: int, total: int, message: str) -> None:
+    def __call__(self, done: int, total: int, message: str, /) -> None:
         """Take note.
 
         Parameters
@@ -20,5 +20,5 @@ class Progress(Protocol):
         """
 
 
-def quiet(done: int, total: int, message: str) -> None:
+def quiet(done: int, total: int, message: str, /) -> None:
     """Say nothing."""
