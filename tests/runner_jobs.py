@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from dualtrace.runner.execute import run_tasks
 from dualtrace.runner.store import Store
 from dualtrace.runner.task import Task
 from dualtrace.runner.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 AT_IMPORT = {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "OMP_NUM_THREADS", "PYTHONHASHSEED")}
 
@@ -40,9 +43,11 @@ def begun(log: Path) -> list[int]:
 
 
 def draw(inputs: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Random numbers of every kind of column, after some time."""
+    """Random numbers of every kind of column; seeds from ``hold`` on wait until the gate is open."""
     note(inputs, "begin", seed)
-    time.sleep(inputs.get("seconds", 0.0))
+    time.sleep(inputs["seconds"])
+    if seed >= inputs["hold"]:
+        wait_for(gate(Path(inputs["log"])).exists)
     rng = np.random.default_rng(seed)
     people = rng.normal(size=(40, 3))
     note(inputs, "end", seed)
@@ -103,14 +108,29 @@ def nothing(inputs: dict[str, Any], seed: int) -> Any:
     return inputs.get("returned", seed)
 
 
-def draws(log: Path, number: int, seconds: float = 0.0) -> list[Task]:
+def gate(log: Path) -> Path:
+    """Return the file that lets the calls that wait go on."""
+    return log.with_name(f"{log.name}.gate")
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until something is so; a minute is forever."""
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise TimeoutError("waited a minute in vain")
+
+
+def draws(log: Path, number: int, *, seconds: float = 0.0, hold: int = 1000) -> list[Task]:
     """Tasks of :func:`draw`."""
-    return [Task("runner_jobs:draw", {"log": str(log), "seconds": seconds}, seed) for seed in range(number)]
+    return [Task("runner_jobs:draw", {"log": str(log), "seconds": seconds, "hold": hold}, i) for i in range(number)]
 
 
-def main(folder: str, log: str, number: str, seconds: str, processes: str) -> None:
+def main(folder: str, log: str, number: str, hold: str, processes: str) -> None:
     """Run draws, as a user's own script would."""
-    run_tasks(draws(Path(log), int(number), float(seconds)), Store.open(folder), workers=Workers(int(processes)))
+    tasks = draws(Path(log), int(number), hold=int(hold))
+    run_tasks(tasks, Store.open(folder), workers=Workers(int(processes)))
 
 
 if __name__ == "__main__":

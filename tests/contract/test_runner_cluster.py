@@ -150,5 +150,7 @@ def test_a_scheduler_that_goes_away_is_said_to_have_and_what_was_finished_stays(
             started.close()
 
     with pytest.raises(RunError, match=r"connection to the cluster was lost; .* run again to go on"):
-        run_tasks(draws(log, 9, 0.05), store, workers=Workers(cluster=started.scheduler_address), progress=close)
-    assert sum(store.has(task) for task in draws(log, 9, 0.05)) >= 2
+        run_tasks(
+            draws(log, 9, seconds=0.05), store, workers=Workers(cluster=started.scheduler_address), progress=close
+        )
+    assert sum(store.has(task) for task in draws(log, 9, seconds=0.05)) >= 2

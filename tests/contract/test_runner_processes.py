@@ -6,10 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections import Counter
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -20,28 +18,16 @@ from dualtrace.runner.execute import run_tasks
 from dualtrace.runner.store import Store
 from dualtrace.runner.task import Task
 from dualtrace.runner.workers import Workers
-from runner_jobs import begun, draws, events
+from runner_jobs import begun, draws, events, gate, wait_for
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-NUMBER = 12
+NUMBER, HOLD = 12, 5
 
 
-def start(store: Path, log: Path, *, seconds: float, processes: int) -> subprocess.Popen[str]:
-    """Start a run of draws in a process of its own."""
-    command = [sys.executable, runner_jobs.__file__, str(store), str(log), str(NUMBER), str(seconds), str(processes)]
+def start(store: Path, log: Path, *, hold: int, processes: int) -> subprocess.Popen[str]:
+    """Start a run of draws in a process of its own; those from ``hold`` on wait until the gate is open."""
+    command = [sys.executable, runner_jobs.__file__, str(store), str(log), str(NUMBER), str(hold), str(processes)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)  # noqa: S603
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until something is so; a minute is forever."""
-    for _ in range(6000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("waited a minute in vain")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -58,19 +44,16 @@ def is_alive(pid: int) -> bool:
 
 def test_a_run_in_one_process_that_is_killed_goes_on_with_the_task_that_was_in_flight(tmp_path: Path) -> None:
     log, folder = tmp_path / "log", tmp_path / "store"
-    with start(folder, log, seconds=0.1, processes=0) as run:
-        wait_for(lambda: len(begun(log)) >= 4)
+    with start(folder, log, hold=HOLD, processes=0) as run:
+        wait_for(lambda: HOLD in begun(log))
         run.kill()
     assert run.returncode == -signal.SIGKILL
-    ended = [seed for seed, _ in events(log, "end")]
-    assert 3 <= len(ended) < NUMBER
-    resumed = run_tasks(draws(log, NUMBER, 0.1), Store.open(folder))
-    assert NUMBER - len(ended) <= resumed.computed <= NUMBER - len(ended) + 1
-    twice = [seed for seed, calls in Counter(begun(log)).items() if calls > 1]
-    assert set(begun(log)) == set(range(NUMBER))
-    assert len(twice) <= 1
+    gate(log).touch()
+    resumed = run_tasks(draws(log, NUMBER, hold=HOLD), Store.open(folder))
+    assert resumed.computed == NUMBER - HOLD
+    assert begun(log) == sorted([*range(NUMBER), HOLD])
     uninterrupted = Store.open(tmp_path / "other")
-    run_tasks(draws(log, NUMBER, 0.1), uninterrupted)
+    run_tasks(draws(log, NUMBER, hold=HOLD), uninterrupted)
     assert files(folder) == files(uninterrupted.path)
 
 
@@ -78,23 +61,26 @@ def test_when_a_run_is_killed_its_workers_store_what_they_have_in_hand_and_nothi
     tmp_path: Path,
 ) -> None:
     log, folder = tmp_path / "log", tmp_path / "store"
-    with start(folder, log, seconds=0.3, processes=2) as run:
-        wait_for(lambda: len(begun(log)) >= 4)
+    with start(folder, log, hold=HOLD, processes=2) as run:
+        wait_for(lambda: {HOLD, HOLD + 1} <= set(begun(log)))
         run.kill()
-    assert len(begun(log)) < NUMBER
-    resumed = run_tasks(draws(log, NUMBER, 0.3), Store.open(folder), workers=Workers(2))
+    assert begun(log) == list(range(HOLD + 2))
+    gate(log).touch()
+    resumed = run_tasks(draws(log, NUMBER, hold=HOLD), Store.open(folder), workers=Workers(2))
+    assert resumed.computed == NUMBER - HOLD - 2
     assert begun(log) == list(range(NUMBER))
-    assert 0 < resumed.computed < NUMBER
     wait_for(lambda: not [pid for _, pid in events(log, "begin") if is_alive(pid)])
 
 
 def test_two_runs_on_one_store_share_the_work(tmp_path: Path) -> None:
     log, folder = tmp_path / "log", tmp_path / "store"
-    with start(folder, log, seconds=0.2, processes=0) as one, start(folder, log, seconds=0.2, processes=0) as other:
+    with start(folder, log, hold=0, processes=0) as one, start(folder, log, hold=0, processes=0) as other:
+        wait_for(lambda: len(begun(log)) == 2)
+        gate(log).touch()
         assert (one.wait(60), other.wait(60)) == (0, 0)
     assert begun(log) == list(range(NUMBER))
-    assert len({pid for _, pid in events(log, "begin")}) == 2
-    assert all(tables for tables in run_tasks(draws(log, NUMBER, 0.2), Store.open(folder)))
+    assert {pid for _, pid in events(log, "begin")} == {one.pid, other.pid}
+    assert run_tasks(draws(log, NUMBER, hold=0), Store.open(folder)).computed == 0
 
 
 def test_what_another_run_computes_is_waited_for(tmp_path: Path) -> None:
@@ -115,19 +101,19 @@ def test_what_another_run_computes_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_worker_that_is_killed_is_replaced_and_its_task_given_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    killed: list[int] = []
 
-    def kill(done: int, *_: object) -> None:
-        ended = {seed for seed, _ in events(log, "end")}
-        running = [(seed, pid) for seed, pid in events(log, "begin") if seed not in ended]
-        if done >= 2 and running and not killed:
-            killed.append(running[0][0])
-            os.kill(running[0][1], signal.SIGKILL)
+    def kill() -> None:
+        wait_for(lambda: HOLD in begun(log))
+        os.kill(dict(events(log, "begin"))[HOLD], signal.SIGKILL)
+        wait_for(lambda: begun(log).count(HOLD) == 2)
+        gate(log).touch()
 
-    run = run_tasks(draws(log, NUMBER, 0.1), Store.open(tmp_path / "store"), workers=Workers(2), progress=kill)
-    assert len(killed) == 1
-    assert begun(log) == sorted([*range(NUMBER), *killed])
+    killer = threading.Thread(target=kill)
+    killer.start()
+    run = run_tasks(draws(log, NUMBER, hold=HOLD), Store.open(tmp_path / "store"), workers=Workers(2))
+    killer.join()
     assert run.computed == NUMBER
+    assert begun(log) == sorted([*range(NUMBER), HOLD])
 
 
 def test_a_task_whose_worker_dies_once_is_done_by_another(tmp_path: Path) -> None:
@@ -166,17 +152,16 @@ def test_a_task_that_raises_stops_the_run_by_name_and_finished_results_stay(proc
 
 def test_ctrl_c_ends_the_workers_and_keeps_what_was_finished(tmp_path: Path) -> None:
     log, folder = tmp_path / "log", tmp_path / "store"
-    with start(folder, log, seconds=0.3, processes=2) as run:
-        wait_for(lambda: len(events(log, "end")) >= 3)
+    with start(folder, log, hold=HOLD, processes=2) as run:
+        wait_for(lambda: {HOLD, HOLD + 1} <= set(begun(log)))
         run.send_signal(signal.SIGINT)
         assert "KeyboardInterrupt" in (run.stderr.read() if run.stderr else "")
     assert run.returncode == -signal.SIGINT
     assert not [pid for _, pid in events(log, "begin") if is_alive(pid)]
-    before = len(begun(log))
-    assert before < NUMBER
-    resumed = run_tasks(draws(log, NUMBER, 0.3), Store.open(folder), workers=Workers(2))
-    assert NUMBER - before <= resumed.computed <= NUMBER - before + 2
-    assert len(begun(log)) == before + resumed.computed
+    gate(log).touch()
+    resumed = run_tasks(draws(log, NUMBER, hold=HOLD), Store.open(folder), workers=Workers(2))
+    assert resumed.computed == NUMBER - HOLD
+    assert begun(log) == sorted([*range(NUMBER), HOLD, HOLD + 1])
 
 
 def test_workers_live_as_long_as_the_run_and_get_their_environment_before_they_import(tmp_path: Path) -> None:
