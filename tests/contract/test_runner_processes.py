@@ -65,8 +65,15 @@ def test_when_a_run_is_killed_its_workers_store_what_they_have_in_hand_and_nothi
         wait_for(lambda: {HOLD, HOLD + 1} <= set(begun(log)))
         run.kill()
     assert begun(log) == list(range(HOLD + 2))
-    gate(log).touch()
+
+    def open_gate() -> None:
+        wait_for(lambda: {HOLD + 2, HOLD + 3} <= set(begun(log)))
+        gate(log).touch()
+
+    opener = threading.Thread(target=open_gate)
+    opener.start()
     resumed = run_tasks(draws(log, NUMBER, hold=HOLD), Store.open(folder), workers=Workers(2))
+    opener.join()
     assert resumed.computed == NUMBER - HOLD - 2
     assert begun(log) == list(range(NUMBER))
     wait_for(lambda: not [pid for _, pid in events(log, "begin") if is_alive(pid)])
