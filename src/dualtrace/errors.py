@@ -7,7 +7,9 @@
     │   ├── EvidenceError     a record file: says file, line, field
     │   ├── FormulaError      a moderator formula
     │   └── TableError        a user's CSV table
-    └── FitError              the numbers given admit no answer (k = 0, singular design, ...)
+    ├── FitError              the numbers given admit no answer (k = 0, singular design, ...)
+    ├── RunError              a task of a long run failed; results that were finished are kept
+    └── StoreError            a folder of stored results is foreign, damaged, full or cannot be written
 
 A message says what must be, what was given, where, and what to do.
 """
@@ -39,6 +41,24 @@ class TableError(InputError):
 
 class FitError(DualtraceError):
     """The data given do not determine an answer."""
+
+
+class RunError(DualtraceError):
+    """A task of a long run failed.
+
+    Attributes
+    ----------
+    details
+        Traceback of the task's own code, for whoever wrote it; empty when there is none.
+    """
+
+    def __init__(self, message: str, details: str = "") -> None:
+        self.details = details
+        super().__init__(message)
+
+
+class StoreError(DualtraceError):
+    """A folder of stored results cannot be used, or a result in it cannot be read or written."""
 
 
 @dataclass(frozen=True, slots=True)

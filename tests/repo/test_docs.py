@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,3 +96,17 @@ def test_the_python_of_the_analysis_page_prints_what_the_page_shows(capsys: pyte
     (shown,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
     exec(compile(code, "analysis.md", "exec"), {})  # noqa: S102 - our own document
     assert capsys.readouterr().out == shown
+
+
+def test_the_python_of_the_runner_page_does_what_the_page_says(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "runner.md").read_text(encoding="utf-8")
+    module, script = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "my_study.py").write_text(module, encoding="utf-8")
+    (tmp_path / "script.py").write_text(script, encoding="utf-8")
+    command = [sys.executable, "script.py"]
+    first, second = (
+        subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout  # noqa: S603
+        for _ in range(2)
+    )
+    assert f"`{first.strip()}`" in re.sub(r"\s+", " ", text)
+    assert second == first.replace("20 of 20", "0 of 20")

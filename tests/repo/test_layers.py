@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "analysis": {"errors"},
     "mechanism": {"errors", "frozen", "columns", "source_map"},
     "experiments": {"errors", "frozen", "extras", "columns", "source_map", "mechanism"},
+    "runner": {"errors", "frozen", "extras"},
     "simulation": {
         "errors",
         "frozen",
@@ -32,8 +33,20 @@ MAY_IMPORT = {
         "analysis",
         "runner",
     },
-    "report": {"errors", "evidence", "effects", "pooling", "mechanism", "experiments"},
-    "cli": {"errors", "columns", "evidence", "effects", "pooling", "mechanism", "experiments", "report"},
+    "report": {"errors", "evidence", "effects", "pooling", "analysis", "mechanism", "experiments", "simulation"},
+    "cli": {
+        "errors",
+        "columns",
+        "evidence",
+        "effects",
+        "pooling",
+        "analysis",
+        "mechanism",
+        "experiments",
+        "runner",
+        "simulation",
+        "report",
+    },
 }
 """Which parts of the package each part may import, itself aside."""
 

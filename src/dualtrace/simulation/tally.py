@@ -201,6 +201,21 @@ def _sum(values: Array, chosen: Array) -> Array:
     return xp.sum(xp.where(chosen, values.astype(float), 0.0), axis=-1)
 
 
+def tally_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Shape of every field of a tally of this plan."""
+    arms, visits, scales, sessions = len(plan.arms), 1 + len(plan.visits), len(plan.scales), plan.sessions
+    scored, seen, by_session = (arms, visits, scales), (arms, visits), (arms, sessions)
+    shapes = dict.fromkeys(Tally._fields, by_session)
+    shapes |= dict.fromkeys(("allotted", "sloped", "slope", "slope_square"), (arms,))
+    shapes |= dict.fromkeys(
+        ("seen", "total", "square", "change", "change_square", "responded", "remitted"), scored
+    )
+    shapes |= dict.fromkeys(("true", "true_square", "gain", "gain_square", "better", "worse"), seen)
+    shapes |= dict.fromkeys(("suds", "suds_square"), (arms, sessions, 3))
+    shapes |= dict.fromkeys(("moderated", "moderated_gain"), (arms, FEAR_BINS))
+    return shapes | {"people": (), "gain_counts": (arms, GAIN_EDGES.size + 1)}
+
+
 def add(tallies: list[Tally]) -> Tally:
     """Add tallies one after the other."""
     total = tallies[0]

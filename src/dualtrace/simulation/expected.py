@@ -1,0 +1,119 @@
+"""What a virtual trial expects, without chance: few well-placed patients instead of many random ones, with gradients.
+
+The patients come from a scrambled Sobol sequence and stay the same whatever the constants are, so that the
+expectation is a smooth function of them (dosing rules must be softened for that) and differences are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from dualtrace.errors import InputError
+from dualtrace.mechanism.arrays import xp
+from dualtrace.simulation.block import simulate_block
+from dualtrace.simulation.draws import sobol
+from dualtrace.simulation.mechanism import lookup_in
+from dualtrace.simulation.patients import count_of
+from dualtrace.simulation.tally import own_gain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from dualtrace.mechanism.arrays import Array
+    from dualtrace.simulation.mechanism import Mechanism
+    from dualtrace.simulation.plan import Plan
+
+
+class Expectation(NamedTuple):
+    """Expected values of the primary scale; ``A`` arms, ``V`` visits with the baseline.
+
+    Attributes
+    ----------
+    mean, sd
+        Of the true score of patients who stay, ``(A, V)``.
+    everyone
+        Mean true score of all patients, whether they stay or not, ``(A, V)``.
+    gain
+        Mean benefit against the reference arm, SDs at baseline, ``(A, V)``.
+    stays
+        Share of patients still there, ``(A, V)``.
+    """
+
+    mean: Array
+    sd: Array
+    everyone: Array
+    gain: Array
+    stays: Array
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """The expectation of one plan on one mechanism as a function of the constants.
+
+    Attributes
+    ----------
+    plan, mechanism
+        What is simulated; the mechanism's values are the ones not given in a call.
+    uniform
+        Numbers of the patients, ``(count_of(plan), n)``; :func:`expected` makes them.
+    softness
+        Width of the comparisons of dosing rules in SUDS points; ``None``: hard, without a gradient there.
+    """
+
+    plan: Plan
+    mechanism: Mechanism
+    uniform: NDArray[np.float64]
+    softness: float | None = None
+
+    def __call__(self, values: Mapping[str, Any] | None = None) -> Expectation:
+        """Expectation with some constants replaced; differentiable in them by JAX."""
+        import jax
+
+        lookup = lookup_in({**self.mechanism.values(), **(values or {})}, self.uniform.dtype)
+        block = simulate_block(self.plan, self.mechanism, lookup, jax.numpy.asarray(self.uniform), self.softness)
+        parts = [self._arm(block, place) for place in range(len(self.plan.arms))]
+        return Expectation(*(xp.stack(column) for column in zip(*parts, strict=True)))
+
+    def _arm(self, block: Any, place: int) -> tuple[Array, ...]:  # noqa: ANN401
+        arm = block.arms[place]
+        there = xp.stack(
+            [xp.ones_like(arm.lived.stays[0]), *(arm.lived.stays[visit.session - 1] for visit in self.plan.visits)]
+        )
+        score = arm.scores.true[:, 0]
+        weight = there / xp.sum(there, axis=-1, keepdims=True)
+        mean = xp.sum(weight * score, axis=-1)
+        spread = xp.sum(weight * (score - mean[:, None]) ** 2, axis=-1)
+        gain = own_gain(self.plan, arm, block.arms[self.plan.reference])
+        return mean, xp.sqrt(spread), xp.mean(score, axis=-1), xp.mean(gain, axis=-1), xp.mean(there, axis=-1)
+
+
+def expected(
+    plan: Plan, mechanism: Mechanism, *, points: int = 1024, seed: int = 0, softness: float | None = None
+) -> Expected:
+    """Prepare the expectation of a plan.
+
+    Parameters
+    ----------
+    plan, mechanism
+        What is simulated.
+    points
+        Quasi-random patients, a power of two.
+    seed
+        Of the scrambling.
+    softness
+        Width of the comparisons of dosing rules in SUDS points; ``None``: hard.
+
+    Raises
+    ------
+    InputError
+        ``points`` is not a power of two.
+    """
+    if points < 1 or points & (points - 1):
+        raise InputError(f"the number of quasi-random patients must be a power of two; given {points}")
+    return Expected(plan, mechanism, sobol(count_of(plan), points, seed), softness)
