@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
-import numpy as np
-
 from dualtrace.errors import InputError
 from dualtrace.mechanism.arrays import xp
 from dualtrace.simulation.block import simulate_block
@@ -22,6 +20,7 @@ from dualtrace.simulation.tally import own_gain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from dualtrace.mechanism.arrays import Array

@@ -204,16 +204,17 @@ def _sum(values: Array, chosen: Array) -> Array:
 def tally_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
     """Shape of every field of a tally of this plan."""
     arms, visits, scales, sessions = len(plan.arms), 1 + len(plan.visits), len(plan.scales), plan.sessions
-    scored, seen, by_session = (arms, visits, scales), (arms, visits), (arms, sessions)
-    shapes = dict.fromkeys(Tally._fields, by_session)
-    shapes |= dict.fromkeys(("allotted", "sloped", "slope", "slope_square"), (arms,))
-    shapes |= dict.fromkeys(
-        ("seen", "total", "square", "change", "change_square", "responded", "remitted"), scored
-    )
-    shapes |= dict.fromkeys(("true", "true_square", "gain", "gain_square", "better", "worse"), seen)
-    shapes |= dict.fromkeys(("suds", "suds_square"), (arms, sessions, 3))
-    shapes |= dict.fromkeys(("moderated", "moderated_gain"), (arms, FEAR_BINS))
-    return shapes | {"people": (), "gain_counts": (arms, GAIN_EDGES.size + 1)}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(Tally._fields, (arms, sessions))
+    other: dict[tuple[int, ...], tuple[str, ...]] = {
+        (arms,): ("allotted", "sloped", "slope", "slope_square"),
+        (arms, visits, scales): ("seen", "total", "square", "change", "change_square", "responded", "remitted"),
+        (arms, visits): ("true", "true_square", "gain", "gain_square", "better", "worse"),
+        (arms, sessions, 3): ("suds", "suds_square"),
+        (arms, FEAR_BINS): ("moderated", "moderated_gain"),
+        (arms, GAIN_EDGES.size + 1): ("gain_counts",),
+        (): ("people",),
+    }
+    return shapes | {name: shape for shape, names in other.items() for name in names}
 
 
 def add(tallies: list[Tally]) -> Tally:

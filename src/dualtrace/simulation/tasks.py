@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.chain import Structure, Switches
 from dualtrace.mechanism.consolidation import Kernel
 from dualtrace.mechanism.receptor import Antidepressant
@@ -58,7 +59,7 @@ def sums_from(protocol: Protocol, results: Iterable[Mapping[str, Mapping[str, ND
     shapes = tally_shapes(plan_of(protocol))
     return add(
         [
-            Tally(*(np.asarray(tables[name]["sum"]).reshape(shapes[name]) for name in Tally._fields))
+            Tally._make(xp.asarray(tables[name]["sum"]).reshape(shapes[name]) for name in Tally._fields)
             for tables in results
         ]
     )
