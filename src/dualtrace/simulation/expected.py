@@ -115,7 +115,7 @@ def _with_thresholds(plan: Plan, thresholds: Mapping[str, Sequence[Any]]) -> Pla
     for arm in thresholds:
         if arm not in ruled:
             raise InputError(
-                f"thresholds are those of an arm with a rule ({', '.join(ruled) or 'none'}); given {arm}"
+                f"thresholds need an arm with a rule ({', '.join(ruled) or 'none'}); given {arm}"
             )
     rules = {
         arm: with_thresholds(rule, thresholds[arm]) if arm in thresholds else rule for arm, rule in ruled.items()
