@@ -158,7 +158,7 @@ def _of_trial(subject: Subject, population: Population, lookup: Lookup) -> dict[
     else:
         true = at_baseline(scale, xp.asarray(population.person["severity"]), lookup)
         first = np.abs(np.asarray(true, float) - scale.best) / sd
-        error = math.sqrt(1 - float(reliability(scale, lookup)))
+        error = float(np.sqrt(1 - np.asarray(reliability(scale, lookup))))
     share, points = _response(scale, sd)
     return {
         "baseline": first,
