@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualtrace.errors import InputError
 from dualtrace.evidence.record import (
     Arm,
     Contrast,
@@ -50,8 +51,14 @@ def trial_record(plan: Plan, mechanism: Mechanism, sums: Tally, seed: int) -> Tr
         What was simulated; they are named in the source.
     sums
         Sums over its patients.
+
+    Raises
+    ------
+    InputError
+        An arm has no patients.
     """
     protocol = plan.protocol
+    _require_patients(plan, sums)
     note = (
         f"virtual trial of the protocol {protocol.id}, memory model {mechanism.memory}, seed {seed}, "
         f"{int(sums.people)} patients; no person was treated"
@@ -70,6 +77,15 @@ def trial_record(plan: Plan, mechanism: Mechanism, sums: Tally, seed: int) -> Tr
         limitations=("Simulated: it shows what the mechanism implies, not what happens to patients.",),
         sources={SOURCE: Source(kind="simulated", note=note)},
     )
+
+
+def _require_patients(plan: Plan, sums: Tally) -> None:
+    for arm, count in zip(plan.arms, sums.allotted, strict=True):
+        if not count:
+            raise InputError(
+                f"a trial's record needs a patient in every arm; of {int(sums.people)} patients none was allotted to "
+                f"{arm.source.id}: simulate more, or randomise in blocks"
+            )
 
 
 def _design(plan: Plan, sums: Tally) -> Design:
