@@ -1,6 +1,7 @@
 """Dualtrace: what trials of drug-augmented exposure therapy found, pooled and reported.
 
-Parts load on first use: ``dualtrace.evidence``, ``dualtrace.effects``, ``dualtrace.pooling``, ``dualtrace.report``.
+Parts load on first use: ``dualtrace.evidence``, ``dualtrace.effects``, ``dualtrace.pooling``, ``dualtrace.analysis``,
+``dualtrace.simulation``, ``dualtrace.report``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["effects", "evidence", "pooling", "report"]
+__all__ = ["analysis", "effects", "evidence", "pooling", "report", "simulation"]
 
 
 def __getattr__(name: str) -> ModuleType:

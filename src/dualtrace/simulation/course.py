@@ -35,7 +35,7 @@ class Lived(NamedTuple):
     Attributes
     ----------
     attended
-        1 for patients who were still in treatment.
+        1 for patients who were still in treatment; the chance of it when rules are softened.
     start, peak, end
         SUDS of the first exposure, the worst moment and the end; true fear is ``end_fear``, 0 to 1.
     known
@@ -88,7 +88,8 @@ class Course:
     dose_mg: Array
     lookup: Lookup
     softness: float | None = None
-    """Width of the rule's comparisons in SUDS points; ``None``: hard."""
+    """Width of the rule's comparisons in SUDS points; ``None``: hard. Softened, patients leave in parts: nobody is
+    sent away, and the chance to have stayed weighs what is measured, so that everything has a gradient."""
 
 
 def follow(course: Course) -> tuple[Lived, Any]:
@@ -105,7 +106,8 @@ def follow(course: Course) -> tuple[Lived, Any]:
         return _session(course, now, row)
 
     rows = {**_rows(course), **course.supply.rows(), **course.patients.session}
-    return jax.lax.scan(step, _before(course), rows)[1]
+    remembered = jax.checkpoint(step, prevent_cse=False)  # a gradient keeps sessions, not exposures
+    return jax.lax.scan(remembered, _before(course), rows)[1]
 
 
 def _rows(course: Course) -> dict[str, Array]:
@@ -139,7 +141,8 @@ def _session(course: Course, now: Memorised, row: dict[str, Array]) -> tuple[Mem
     rested = learner.wait(now.learner, row["gap_h"])
     score = course.symptoms.known_score(now.score)
     before = _decided(course, now.last, row, score)
-    taken = now.attends * row["due"] * xp.where(row["capsule"] < lookup("clinic.adherence", "1"), 1.0, 0.0)
+    here = xp.where(now.attends > 0, 1.0, 0.0).astype(dose_mg.dtype)
+    taken = here * row["due"] * xp.where(row["capsule"] < lookup("clinic.adherence", "1"), 1.0, 0.0)
     ready_mg = dose_mg * taken * (before if arm.before else 0.0)
     on_board = supply.boost(now.body, row, ready_mg) if arm.before else xp.zeros_like(dose_mg)
     mishap = xp.where(row["mishap"] < lookup("clinic.mishap", "1"), 1.0, 0.0) * (row["exposures"] > 0)
@@ -151,7 +154,7 @@ def _session(course: Course, now: Memorised, row: dict[str, Array]) -> tuple[Mem
     end_fear = learner.fear(state)
     closed = learner.close(state, gain)
     kept = _where(now.attends * (row["exposures"] > 0), closed, rested)
-    stays = now.attends * xp.where(row["dropout"] < _hazard(course, end_fear), 0.0, 1.0)
+    stays = now.attends * _staying(course, row, end_fear)
     latest = now.score
     if course.symptoms.matters_to_rule:
         latest = course.symptoms.latest_score(row, learner, kept, now.score)
@@ -200,6 +203,14 @@ def _exposed(
 
 def _reported(fear: Array, error: Array) -> Array:
     return xp.clip(_SUDS * fear + error, 0.0, _SUDS)
+
+
+def _staying(course: Course, row: dict[str, Array], end_fear: Array) -> Array:
+    """Whether a patient goes on, 0 or 1; when rules are softened, the chance of it."""
+    hazard = _hazard(course, end_fear)
+    if course.softness is not None:
+        return 1 - xp.clip(hazard, 0.0, 1.0)
+    return xp.where(row["dropout"] < hazard, 0.0, 1.0).astype(end_fear.dtype)
 
 
 def _hazard(course: Course, end_fear: Array) -> Array:

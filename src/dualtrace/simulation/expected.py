@@ -6,7 +6,7 @@ expectation is a smooth function of them (dosing rules must be softened for that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from dualtrace.errors import InputError
@@ -15,10 +15,11 @@ from dualtrace.simulation.block import simulate_block
 from dualtrace.simulation.draws import sobol
 from dualtrace.simulation.mechanism import lookup_in
 from dualtrace.simulation.patients import count_of
+from dualtrace.simulation.rule import with_thresholds
 from dualtrace.simulation.tally import own_gain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -62,7 +63,8 @@ class Expected:
     uniform
         Numbers of the patients, ``(count_of(plan), n)``; :func:`expected` makes them.
     softness
-        Width of the comparisons of dosing rules in SUDS points; ``None``: hard, without a gradient there.
+        Width of the comparisons of dosing rules in SUDS points, and the sign that staying in treatment is a chance
+        rather than a decision; ``None``: hard, without the gradient of either.
     """
 
     plan: Plan
@@ -70,12 +72,28 @@ class Expected:
     uniform: NDArray[np.float64]
     softness: float | None = None
 
-    def __call__(self, values: Mapping[str, Any] | None = None) -> Expectation:
-        """Expectation with some constants replaced; differentiable in them by JAX."""
+    def __call__(
+        self, values: Mapping[str, Any] | None = None, thresholds: Mapping[str, Sequence[Any]] | None = None
+    ) -> Expectation:
+        """Work out the expectation; JAX differentiates it in everything that is given.
+
+        Parameters
+        ----------
+        values
+            Constants to replace, by name.
+        thresholds
+            Numbers of dosing rules to replace, by arm, in the order in which the rule has them.
+
+        Raises
+        ------
+        InputError
+            An arm has no rule, or its rule has another number of thresholds.
+        """
         import jax
 
         lookup = lookup_in({**self.mechanism.values(), **(values or {})}, self.uniform.dtype)
-        block = simulate_block(self.plan, self.mechanism, lookup, jax.numpy.asarray(self.uniform), self.softness)
+        plan = _with_thresholds(self.plan, thresholds or {})
+        block = simulate_block(plan, self.mechanism, lookup, jax.numpy.asarray(self.uniform), self.softness)
         parts = [self._arm(block, place) for place in range(len(self.plan.arms))]
         return Expectation(*(xp.stack(column) for column in zip(*parts, strict=True)))
 
@@ -90,6 +108,19 @@ class Expected:
         spread = xp.sum(weight * (score - mean[:, None]) ** 2, axis=-1)
         gain = own_gain(self.plan, arm, block.arms[self.plan.reference])
         return mean, xp.sqrt(spread), xp.mean(score, axis=-1), xp.mean(gain, axis=-1), xp.mean(there, axis=-1)
+
+
+def _with_thresholds(plan: Plan, thresholds: Mapping[str, Sequence[Any]]) -> Plan:
+    ruled = {arm.source.id: arm.rule for arm in plan.arms if arm.rule is not None}
+    for arm in thresholds:
+        if arm not in ruled:
+            raise InputError(
+                f"thresholds need an arm with a rule ({', '.join(ruled) or 'none'}); given {arm}"
+            )
+    rules = {
+        arm: with_thresholds(rule, thresholds[arm]) if arm in thresholds else rule for arm, rule in ruled.items()
+    }
+    return replace(plan, arms=tuple(replace(arm, rule=rules.get(arm.source.id)) for arm in plan.arms))
 
 
 def expected(
