@@ -8,14 +8,14 @@ import math
 import tempfile
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from dualtrace.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dualtrace.cli.virtual_trial import Request
     from dualtrace.evidence.record import Trial
@@ -66,7 +66,7 @@ def _texts(folder: Path, trial: VirtualTrial, found: Summary) -> Iterator[Path]:
 
 
 def _tables(folder: Path, trial: VirtualTrial, form: str) -> Iterator[Path]:
-    makers = {
+    makers: dict[str, Callable[[], Table]] = {
         "patients": lambda: trial.patient_table,
         "sessions": lambda: trial.session_table,
         "decisions": lambda: trial.decision_table,
@@ -98,7 +98,7 @@ def _figures(folder: Path, trial: VirtualTrial, found: Summary, published: Trial
 
     means, source = _published(trial, published)
     for shown in figures(found, means, source=source):
-        drawn: Any = shown.draw(width="wide")
+        drawn = shown.draw(width="wide")
         yield _put(folder / f"{shown.key}.svg", svg(drawn, title=found.title, description=shown.alt))
         yield _put(folder / f"{shown.key}.png", png(drawn))
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dualtrace.simulation.engine import Precision
     from dualtrace.simulation.mechanism import Mechanism
     from dualtrace.simulation.protocol import Protocol
-    from dualtrace.simulation.summary import Summary
     from dualtrace.simulation.virtual_trial import VirtualTrial
 
 PUBLISHED = "trial:"
@@ -119,7 +118,7 @@ def _tell(request: Request, trial: VirtualTrial, published: Trial | None) -> Non
     try:
         found = summarise(trial)
         for path in written(request, trial, found, published):
-            done.append(path)
+            done.append(path)  # noqa: PERF402 - what is done must be known when the loop is interrupted
     except KeyboardInterrupt:
         if done:
             click.echo(f"Stopped. These files are whole: {', '.join(map(str, done))}", err=True)
@@ -156,10 +155,10 @@ def _unknown(name: str, shipped: list[str]) -> str:
 
     commands = sorted(simulate.commands)
     near = difflib.get_close_matches(name, [*shipped, *commands], n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = f"did you mean {near[0]}? Otherwise " if near else ""
     return (
-        f"{name!r} is neither a protocol nor a sub-command: {hint}Give a YAML file that exists, trial:ID of a published "
-        f"trial or a shipped protocol ({', '.join(shipped)}); sub-commands are {', '.join(commands)}"
+        f"{name!r} is neither a protocol nor a sub-command; {hint}give a YAML file that exists, trial:ID of a "
+        f"published trial or a shipped protocol ({', '.join(shipped)}); sub-commands are {', '.join(commands)}"
     )
 
 

@@ -14,13 +14,12 @@ from dualtrace.analysis.proportions import proportions
 from dualtrace.analysis.result import Result
 from dualtrace.analysis.session_moderation import session_moderation
 from dualtrace.errors import DualtraceError, FitError
+from dualtrace.mechanism.arrays import xp
 from dualtrace.simulation.reported import BASELINE
 from dualtrace.simulation.scale import remission, response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
 
     from dualtrace.mechanism.arrays import Array
     from dualtrace.simulation.plan import ArmPlan, Plan
@@ -75,7 +74,10 @@ def _analyses(trial: VirtualTrial, level: float) -> Iterator[Analysis]:
     if first is not None:
         title = f"analysis of covariance at {end}, adjusted for baseline"
         yield _attempt(
-            "ancova", title, lambda: ancova(post, first, table["arm"], reference=reference, level=level), visits=(end,)
+            "ancova",
+            title,
+            lambda: ancova(post, first, table["arm"], reference=reference, level=level),
+            visits=(end,),
         )
         visits = _measured(plan)
         stacked = np.stack([table[f"{scale.name}_{visit}"] for visit in visits], axis=1)
@@ -85,7 +87,7 @@ def _analyses(trial: VirtualTrial, level: float) -> Iterator[Analysis]:
             lambda: mmrm(stacked, first, table["arm"], reference=reference, level=level),
             visits=visits,
         )
-    for key, outcome in _met(scale, first, np.asarray(post)).items():
+    for key, outcome in _met(scale, first, post).items():
         yield _attempt(
             key,
             f"{key} at {end}, patients who left counted as failures",
@@ -108,13 +110,14 @@ def _measured(plan: Plan) -> tuple[str, ...]:
     return tuple(visit.id for visit in plan.visits if 0 in visit.scales)
 
 
-def _met(scale: Scale, first: Any, post: NDArray[Any]) -> dict[str, Array]:  # noqa: ANN401
-    before = np.full(post.shape, np.nan) if first is None else np.asarray(first, float)
+def _met(scale: Scale, first: Any, given: Any) -> dict[str, Array]:  # noqa: ANN401
+    post = xp.asarray(given, float)
+    before = xp.full_like(post, xp.nan) if first is None else xp.asarray(first, float)
     found = {}
     if scale.has_response:
-        found["response"] = response(scale, before, post.astype(float))
+        found["response"] = response(scale, before, post)
     if scale.has_remission:
-        found["remission"] = remission(scale, post.astype(float))
+        found["remission"] = remission(scale, post)
     return found
 
 
@@ -150,9 +153,7 @@ def _moderated(trial: VirtualTrial, arm: ArmPlan, reference: str, end: str, leve
     )
 
 
-def _by_mean_fear(
-    plan: Plan, table: Table, dosed: Table, arms: tuple[str, str], end: str, level: float
-) -> Result:
+def _by_mean_fear(plan: Plan, table: Table, dosed: Table, arms: tuple[str, str], end: str, level: float) -> Result:
     patient, fear = dosed["patient"].astype(int), dosed["end"].astype(float)
     there = np.isfinite(fear)
     count = np.bincount(patient[there], minlength=table["arm"].size)

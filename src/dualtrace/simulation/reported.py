@@ -1,4 +1,4 @@
-"""What a trial of a virtual trial's size would report: arms, sessions, scores, and effects as of a published record."""
+"""What a virtual trial would report: arms, sessions, scores, and effects as of a published record."""
 
 from __future__ import annotations
 

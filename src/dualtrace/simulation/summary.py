@@ -44,7 +44,8 @@ class Summary(Result):
     reference
         Arm that the others are compared with.
     primary, better, primary_sd
-        The primary scale, which way is better (``lower`` or ``higher``), its SD at baseline (1 for a scale of change).
+        The primary scale, which way is better (``lower`` or ``higher``), its SD at baseline (1 for one of
+        change).
     treatment_end, end
         Visit that ends treatment, and the visit of the main analysis: the same where the primary scale is measured
         there. Empty where there is none.

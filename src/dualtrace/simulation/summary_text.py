@@ -6,6 +6,7 @@ import math
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from dualtrace.analysis.moderation import SLOPE
 from dualtrace.analysis.result import p_value, table
 from dualtrace.simulation.unseen import LEVELS
 
@@ -118,6 +119,11 @@ def _with(estimate: float, low: float, high: float, digits: int = 2) -> str:
     return f"{_fixed(estimate, digits)} ({_fixed(low, digits)} to {_fixed(high, digits)})"
 
 
+def _three(parts: tuple[Any, Any, Any], place: int) -> tuple[float, float, float]:
+    estimate, low, high = (float(part[place]) for part in parts)
+    return estimate, low, high
+
+
 def _analysis(one: Analysis) -> str:
     if one.result is None:
         return fill(f"not available: {one.refused}", WIDTH - 4)
@@ -162,7 +168,7 @@ def _shares(one: Analysis) -> str:
         row = (arm, f"{found.events[j]}/{found.n[j]}", _percent(float(found.proportion[j])))
         if j:
             parts = (found.difference, found.difference_ci_lb, found.difference_ci_ub)
-            rows.append((*row, _with(*(float(part[j - 1]) for part in parts)), p_value(float(found.p[j - 1]))))
+            rows.append((*row, _with(*_three(parts, j - 1)), p_value(float(found.p[j - 1]))))
         else:
             rows.append((*row, "", ""))
     return table(("arm", "events", "share", "difference (CI)", "p"), rows)
@@ -172,12 +178,12 @@ def _moderated(one: Analysis) -> str:
     found = one.result
     effects = zip(_FEARS, found.effect_at(_FEARS).estimate, strict=True)
     each = ", ".join(f"{_fixed(float(value), 1)} at {fear:.0f} SUDS" for fear, value in effects)
-    change = _with(*(10 * float(part[3]) for part in (found.estimate, found.ci_lb, found.ci_ub)))
+    change = _with(*_three((10 * found.estimate, 10 * found.ci_lb, 10 * found.ci_ub), SLOPE))
     crossing = found.crossing()
     bounds = f"CI {crossing.lower:.0f} to {crossing.upper:.0f}" if crossing.bounded else "CI not bounded"
     return (
         f"difference by fear at the end: {each}\n"
-        f"change per 10 SUDS (CI): {change}, p {p_value(float(found.p[3]))}; "
+        f"change per 10 SUDS (CI): {change}, p {p_value(float(found.p[SLOPE]))}; "
         f"its sign changes at {crossing.at:.0f} SUDS ({bounds})"
     )
 
@@ -194,7 +200,15 @@ _PRINTED: dict[str, Callable[[Analysis], str]] = {
 
 def _visits(found: Summary) -> str:
     rows = [
-        (one.arm, at.visit, f"{at.weeks:.1f}", _fixed(at.mean, 3), _fixed(at.sd, 3), _percent(at.better), _percent(at.worse))
+        (
+            one.arm,
+            at.visit,
+            f"{at.weeks:.1f}",
+            _fixed(at.mean, 3),
+            _fixed(at.sd, 3),
+            _percent(at.better),
+            _percent(at.worse),
+        )
         for one in found.unseen
         for at in one.visits
     ]

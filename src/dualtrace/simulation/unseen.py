@@ -88,7 +88,9 @@ class Unseen(Result):
 
     def __post_init__(self) -> None:
         if len(self.histogram) != GAIN_EDGES.size + 1 or len(self.by_fear) != FEAR_BINS:
-            raise ValueError(f"{self.arm}: there must be {GAIN_EDGES.size + 1} bins of benefit and {FEAR_BINS} of fear")
+            raise ValueError(
+                f"{self.arm}: there must be {GAIN_EDGES.size + 1} bins of benefit and {FEAR_BINS} of fear"
+            )
 
 
 def unseen(trial: VirtualTrial, *, with_rows: bool) -> tuple[Unseen, ...]:

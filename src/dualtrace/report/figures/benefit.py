@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from dualtrace.report.figures.canvas import Canvas, pitch, wrap
 from dualtrace.report.figures.frame import LEFT, Frame, axes
 from dualtrace.report.figures.legend import footnote, heading
 from dualtrace.report.figures.scale import Scale
-from dualtrace.report.figures.style import DRUG, FAINT, MUTED, PLACEBO, Width, sizes
+from dualtrace.report.figures.style import DRUG, FAINT, MUTED, PLACEBO, Width, number, sizes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +84,12 @@ def benefit(spec: BenefitSpec, *, width: Width = "wide") -> Figure:
 
 
 def _limits(spec: BenefitSpec) -> tuple[float, float]:
-    bins = [(a, b) for panel in spec.panels for (a, b), share in zip(_bins(spec), panel.shares, strict=True) if share > _LEAST]
+    bins = [
+        (a, b)
+        for panel in spec.panels
+        for (a, b), share in zip(_bins(spec), panel.shares, strict=True)
+        if share > _LEAST
+    ]
     return min([-_NARROWEST, *(a for a, _ in bins)]), max([_NARROWEST, *(b for _, b in bins)])
 
 
@@ -92,13 +98,13 @@ def _bins(spec: BenefitSpec) -> list[tuple[float, float]]:
     edges = spec.edges
     step = edges[1] - edges[0]
     whole = (edges[0] - step, *edges, edges[-1] + step)
-    return list(zip(whole[:-1], whole[1:], strict=True))
+    return list(pairwise(whole))
 
 
 def _words(canvas: Canvas, y: float, panel: Panel, margin: float, look: Sizes) -> float:
     parts = (
         (f"{100 * panel.worse:.1f}% worse off by {margin:g} SD or more", PLACEBO),
-        (f"mean {panel.mean:.3f} SD", MUTED),
+        (f"mean {number(panel.mean, 3)} SD", MUTED),
         (f"{100 * panel.better:.1f}% better off by {margin:g} SD or more", DRUG),
     )
     y = canvas.lines_of_text(

@@ -152,7 +152,9 @@ def _series(canvas: Canvas, frame: Frame, one: Series) -> None:
             canvas.line(list(ends), color=style.color, width=0.9, z=2.4)
     if style.width:
         for run in _runs(one):
-            canvas.line([frame.at(x, y) for x, y in run], color=style.color, width=style.width, dashes=style.dashes, z=3)
+            canvas.line(
+                [frame.at(x, y) for x, y in run], color=style.color, width=style.width, dashes=style.dashes, z=3
+            )
     for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
         if isfinite(y) and frame.covers(x, y):
             radius = _RADIUS * (one.share[i] ** 0.5 if one.share else 1.0)

@@ -1,4 +1,4 @@
-"""Figures of a virtual trial from its summary: fear, severity, effect over time, benefit of individuals and by fear."""
+"""Figures of a virtual trial from its summary: fear, severity, effect, benefit of individuals and by fear."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ def suds_spec(found: Summary) -> LinesSpec:
         across=(0.5, count + 0.5),
         up=(0.0, 100.0),
         whole=True,
-        footnote="Virtual patients still in treatment; bars are 95% intervals of the means.",
+        footnote="Virtual patients still in treatment; bars are 95% intervals of the means. Sessions without "
+        "exposures have none.",
     )
 
 
@@ -262,11 +263,11 @@ def benefit_spec(found: Summary) -> BenefitSpec:
         panels.append(Panel(names[one.arm], shares, end.better, end.worse, end.mean))
     return BenefitSpec(
         title="Benefit and harm of individuals at the end of treatment",
-        axis_label=f"benefit against the same patient given {names[found.reference]} (SDs of {found.primary} at baseline)",
+        axis_label=f"benefit against the same patient given {names[found.reference]} (SDs of {found.primary})",
         panels=tuple(panels),
         edges=tuple(float(edge) for edge in GAIN_EDGES),
         margin=_MARGIN,
-        footnote="Bins of 0.05 SD; the bin from 0 holds the patients to whom the drug makes no difference.",
+        footnote="SDs at baseline, in bins of 0.05; the bin from 0 holds patients to whom the drug makes no difference.",
     )
 
 
@@ -277,8 +278,8 @@ def _at_end(found: Summary, one: Unseen) -> Visited:
 def benefit_alt(found: Summary) -> str:
     """Return what the histograms show in words."""
     parts = [
-        f"{panel.name}: {100 * panel.better:.1f}% better off by {_MARGIN:g} SD or more, {100 * panel.worse:.1f}% worse "
-        f"off, mean {number(panel.mean, 3)}"
+        f"{panel.name}: {100 * panel.better:.1f}% better off by {_MARGIN:g} SD or more, {100 * panel.worse:.1f}% "
+        f"worse off, mean {number(panel.mean, 3)}"
         for panel in benefit_spec(found).panels
     ]
     return (
@@ -312,16 +313,25 @@ def by_fear_spec(found: Summary) -> LinesSpec:
             )
         )
     return LinesSpec(
-        title="What a session's end means for the drug",
+        title="Benefit by fear at the end of the session",
         labels=("SUDS at the end of the session", "SUDS less at the next start"),
         series=tuple(one for one in series if one.x),
         keys=tuple((Style(colors[one.arm]), names[one.arm]) for one in found.unseen),
         across=(0.0, 100.0),
+        up=_both_sides([y for one in series for y in one.y]),
         level=0.0,
         sides=("less fear with the drug", "more fear with the drug"),
-        footnote=f"Fear reported at the next session against the same patient given {names[found.reference]}, over all "
-        "sessions but the last; larger discs stand for more sessions. Drug given before counts too: differences add up.",
+        footnote=f"Fear reported at the next session against the same patient given {names[found.reference]}, over "
+        "all sessions but the last; larger discs stand for more sessions. Drug given at earlier sessions counts too: "
+        "differences add up.",
     )
+
+
+def _both_sides(values: Sequence[float]) -> tuple[float, float]:
+    """Limits that leave room for words on either side of no difference."""
+    low, high = min(0.0, *values), max(0.0, *values)
+    room = 0.2 * ((high - low) or 1.0)
+    return min(low - room / 4, -room), max(high + room / 4, room)
 
 
 def by_fear_alt(found: Summary) -> str:
