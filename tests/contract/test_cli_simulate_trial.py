@@ -8,7 +8,6 @@ import math
 import subprocess
 import sys
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,16 +21,19 @@ from dualtrace.cli.simulate import simulate
 from dualtrace.cli.trials import trials
 from dualtrace.errors import DualtraceError, EvidenceError, InputError
 from dualtrace.evidence.load import read_trial
-from dualtrace.evidence.record import Trial
 from dualtrace.runner.tables import from_parquet
 from dualtrace.simulation.from_trial import protocol_of
 from dualtrace.simulation.load import protocol_from, read_protocol
 from dualtrace.simulation.plan import plan_of
-from dualtrace.simulation.published import published_means
+from dualtrace.simulation.published import published
 from dualtrace.simulation.tables import replayed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from click.testing import Result
+
+    from dualtrace.evidence.record import Trial
 
 
 def call(*words: str | Path, code: int = 0) -> Result:
@@ -152,19 +154,30 @@ def test_show_prints_the_protocol_as_text_and_as_json(protocol: Path) -> None:
     assert protocol_from(content) == read_protocol(protocol)
 
 
-def test_published_means_are_placed_on_the_visits_of_the_protocol(evidence: dict[str, Trial]) -> None:
-    found = 0
+def test_what_was_published_is_placed_on_the_visits_of_the_protocol(evidence: dict[str, Trial]) -> None:
+    placed = {"means": 0, "effects": 0}
     for trial in evidence.values():
         try:
             plan = plan_of(protocol_of(trial))
         except InputError:
             continue
+        found = published(trial, plan)
         weeks = {0.0, *(visit.weeks for visit in plan.visits)}
-        means = published_means(trial, plan)
-        assert {one.weeks for one in means} <= weeks
-        assert {one.arm for one in means} <= {arm.source.id for arm in plan.arms}
-        found += bool(means)
-    assert found > 3
+        arms = {arm.source.id for arm in plan.arms}
+        assert {one.weeks for one in found.means} | {one.weeks for one in found.effects} <= weeks
+        assert {one.arm for one in found.means} | {one.arm for one in found.effects} <= arms
+        placed["means"] += bool(found.means)
+        placed["effects"] += bool(found.effects)
+    assert placed["means"] >= 2
+    assert placed["effects"] >= 5
+
+
+def test_a_published_mean_after_treatment_is_baseline_and_change(evidence: dict[str, Trial]) -> None:
+    trial = evidence["farrell2022"]
+    found = published(trial, plan_of(protocol_of(trial)))
+    assert {one.arm for one in found.means if one.weeks > 0} == {"dcs", "placebo"}
+    first = {one.arm: one.mean for one in found.means if one.weeks == 0}
+    assert all(one.mean < first[one.arm] and math.isnan(one.sd) for one in found.means if one.weeks > 0)
 
 
 @pytest.mark.parametrize(
@@ -239,4 +252,4 @@ def test_help_and_show_load_no_jax() -> None:
         "assert CliRunner().invoke(simulate, ['--help']).exit_code == 0; "
         "assert 'jax' not in sys.modules and 'numpy' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)  # noqa: S603 - our own code

@@ -19,8 +19,15 @@ from dualtrace.effects.effect import Effect
 from dualtrace.errors import InputError
 from dualtrace.report.figures.benefit import BenefitSpec
 from dualtrace.report.figures.lines import LinesSpec, Series, Style
-from dualtrace.report.figures.virtual_trial import benefit_spec, by_fear_spec, figures, severity_spec, suds_spec
-from dualtrace.simulation.published import PublishedMean
+from dualtrace.report.figures.virtual_trial import (
+    benefit_spec,
+    by_fear_spec,
+    effect_spec,
+    figures,
+    severity_spec,
+    suds_spec,
+)
+from dualtrace.simulation.published import Published, PublishedEffect, PublishedMean
 from dualtrace.simulation.summary import Summary, summarise
 from dualtrace.simulation.unseen import LEVELS
 from dualtrace.simulation.virtual_trial import VirtualTrial
@@ -30,7 +37,11 @@ if TYPE_CHECKING:
 
 DPI = 200
 SLACK = 0.012 * DPI
-PUBLISHED = (PublishedMean("dcs", 0.0, 30, 80.0, 20.0), PublishedMean("dcs", 4.0, 28, 55.0, math.nan))
+PUBLISHED = Published(
+    "Someone 2024",
+    (PublishedMean("dcs", 0.0, 30, 80.0, 20.0), PublishedMean("dcs", 4.0, 28, 55.0, math.nan)),
+    (PublishedEffect("dcs", 4.0, 0.4, -0.1, 0.9),),
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +104,8 @@ def test_differences_are_those_of_published_records(small_trial: VirtualTrial, s
 def test_what_no_trial_sees_is_that_of_the_true_scores(small_trial: VirtualTrial, summary: Summary) -> None:
     table, (one,) = small_trial.patient_table, summary.unseen
     for at in one.visits:
-        gain = (table[f"true_{at.visit}_placebo"] - table[f"true_{at.visit}_dcs"]) / summary.primary_sd
+        placebo, drug = (table[f"true_{at.visit}_{arm}"].astype(float) for arm in ("placebo", "dcs"))
+        gain = (placebo - drug) / summary.primary_sd
         assert at.mean == pytest.approx(gain.mean(), abs=1e-12)
         assert at.sd == pytest.approx(gain.std(), abs=1e-9)
         assert at.better == pytest.approx((gain >= 0.1).mean())
@@ -162,7 +174,7 @@ def test_patients_that_determine_no_answer_give_the_reason(small_trial: VirtualT
 
 @pytest.mark.parametrize("width", ["wide", "narrow"])
 def test_no_words_of_a_figure_overlap_or_leave_the_sheet(summary: Summary, width: Width) -> None:
-    shown = figures(summary, PUBLISHED, source="Someone 2024")
+    shown = figures(summary, PUBLISHED)
     assert [one.key for one in shown] == ["suds", "severity", "effect", "benefit", "by_fear"]
     for one in shown:
         figure = one.draw(width=width)
@@ -184,10 +196,13 @@ def test_figures_hold_the_numbers_of_the_summary(summary: Summary) -> None:
     mine = [one for one in summary.sessions if one.arm == "dcs"]
     assert start.y[1:] == tuple(one.start for one in mine)[1:]
     assert math.isnan(start.y[0])
-    drawn = severity_spec(summary, PUBLISHED, source="Someone 2024")
+    drawn = severity_spec(summary, PUBLISHED)
     assert drawn.series[1].y == (80.0, 55.0)
     assert drawn.series[1].high[0] == pytest.approx(80 + 1.959964 * 20 / math.sqrt(30))
     assert math.isnan(drawn.series[1].high[1])
+    effect = effect_spec(summary, PUBLISHED)
+    assert effect.series[1].y == (0.4,)
+    assert effect.series[2].y == (0.0, *(at.mean for at in summary.unseen[0].visits))
     panel = benefit_spec(summary).panels[0]
     assert sum(panel.shares) == pytest.approx(1.0)
     assert panel.worse == next(at.worse for at in summary.unseen[0].visits if at.visit == "post")
@@ -196,11 +211,11 @@ def test_figures_hold_the_numbers_of_the_summary(summary: Summary) -> None:
 
 
 def test_alternative_texts_carry_the_numbers(summary: Summary) -> None:
-    alt = {one.key: one.alt for one in figures(summary, PUBLISHED, source="Someone 2024")}
+    alt = {one.key: one.alt for one in figures(summary, PUBLISHED)}
     assert "published by Someone 2024: 80.0 at week 0 and 55.0 at week 4" in alt["severity"]
     end = next(at for at in summary.unseen[0].visits if at.visit == "post")
     assert f"{100 * end.worse:.1f}% worse off" in alt["benefit"]
-    assert "250 mg after good sessions" in alt["effect"]
+    assert "Published by Someone 2024: 250 mg after good sessions g 0.40 at week 4." in alt["effect"]
 
 
 def test_a_figure_that_cannot_be_is_refused(summary: Summary) -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from dualtrace.cli.options import json_option
-
 _MEALS = ("fasted", "light", "high_fat", "juice", "antacid")
 _ANTIDEPRESSANTS = ("none", "endogenous", "whole_site")
 
@@ -48,7 +46,7 @@ def simulate() -> None:
 @click.option("--tables", type=click.Choice(("parquet", "csv")), help="Format of the tables of --out [parquet].")
 @click.option("--figures", type=click.Path(path_type=Path, file_okay=False), help="Also draw, into this folder.")
 @click.option("--show", is_flag=True, help="Print the protocol and what it assumes, and stop.")
-@json_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 def trial(**given: object) -> None:
     """Run a virtual trial and summarise it.
 

@@ -15,11 +15,10 @@ import yaml
 from dualtrace.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from dualtrace.cli.virtual_trial import Request
     from dualtrace.evidence.record import Trial
-    from dualtrace.simulation.published import PublishedMean
     from dualtrace.simulation.summary import Summary
     from dualtrace.simulation.tables import Table
     from dualtrace.simulation.virtual_trial import VirtualTrial
@@ -95,18 +94,12 @@ def _as_csv(table: Table) -> bytes:
 def _figures(folder: Path, trial: VirtualTrial, found: Summary, published: Trial | None) -> Iterator[Path]:
     from dualtrace.report.figures.save import png, svg
     from dualtrace.report.figures.virtual_trial import figures
+    from dualtrace.simulation.published import published as published_by
 
-    means, source = _published(trial, published)
-    for shown in figures(found, means, source=source):
+    for shown in figures(found, None if published is None else published_by(published, trial.plan)):
         drawn = shown.draw(width="wide")
         yield _put(folder / f"{shown.key}.svg", svg(drawn, title=found.title, description=shown.alt))
         yield _put(folder / f"{shown.key}.png", png(drawn))
-
-
-def _published(trial: VirtualTrial, published: Trial | None) -> tuple[Sequence[PublishedMean], str]:
-    from dualtrace.simulation.published import published_means
-
-    return ((), "") if published is None else (published_means(published, trial.plan), published.label)
 
 
 def _put(path: Path, content: bytes) -> Path:

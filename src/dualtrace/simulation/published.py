@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from dualtrace.evidence.record import Timepoint
-from dualtrace.evidence.statistic import Means
+from dualtrace.effects.convert import convert
+from dualtrace.effects.effect import Effect
+from dualtrace.evidence.record import Estimand, Timepoint
+from dualtrace.evidence.statistic import Changes, Means
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from dualtrace.evidence.record import Outcome, Trial
     from dualtrace.evidence.statistic import ArmMean
@@ -40,24 +42,92 @@ class PublishedMean:
     sd: float
 
 
-def published_means(trial: Trial, plan: Plan) -> tuple[PublishedMean, ...]:
-    """Means of the primary scale that the record of a trial reports for the arms of a plan made from it."""
-    found = {(one.arm, one.weeks): one for one in _means(trial, plan)}
-    return tuple(sorted(found.values(), key=lambda one: (one.arm, one.weeks)))
+@final
+@dataclass(frozen=True, slots=True)
+class PublishedEffect:
+    """Published Hedges' g of one arm against its reference at one visit; positive favours the arm."""
+
+    arm: str
+    weeks: float
+    estimate: float
+    ci_lb: float
+    ci_ub: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published trial beside the virtual one.
+
+    Attributes
+    ----------
+    label
+        Its name.
+    means, effects
+        Of the primary scale, where they are reported.
+    """
+
+    label: str
+    means: tuple[PublishedMean, ...] = ()
+    effects: tuple[PublishedEffect, ...] = ()
+
+
+def published(trial: Trial, plan: Plan) -> Published:
+    """What the record of a trial reports of the primary scale, for the arms of a plan made from it."""
+    baseline = {one.arm: one for one in _means(trial, plan) if one.weeks == 0}
+    means = {(one.arm, one.weeks): one for one in (*_after_change(trial, plan, baseline), *_means(trial, plan))}
+    effects = {(one.arm, one.weeks): one for one in reversed(list(_effects(trial, plan)))}
+    return Published(
+        trial.label, tuple(means[key] for key in sorted(means)), tuple(effects[key] for key in sorted(effects))
+    )
+
+
+def _outcomes(trial: Trial, plan: Plan) -> Iterator[tuple[float, Outcome]]:
+    """Outcomes on the primary scale with the week of their visit."""
+    for outcome in trial.outcomes:
+        weeks = _weeks(outcome, plan)
+        if weeks is not None and not outcome.subgroup and outcome.instruments == (plan.scales[0].name,):
+            yield weeks, outcome
+
+
+def _sides(plan: Plan, outcome: Outcome, report: Means | Changes) -> Iterator[tuple[str, ArmMean]]:
+    arms = {arm.source.id for arm in plan.arms}
+    if outcome.contrast is not None:
+        for side, mean in (
+            (outcome.contrast.treatment, report.treatment),
+            (outcome.contrast.reference, report.reference),
+        ):
+            if len(side) == 1 and side[0] in arms:
+                yield side[0], mean
 
 
 def _means(trial: Trial, plan: Plan) -> Iterator[PublishedMean]:
-    arms = {arm.source.id for arm in plan.arms}
-    for outcome in trial.outcomes:
-        weeks = _weeks(outcome, plan)
-        if weeks is None or outcome.subgroup or outcome.instruments != (plan.scales[0].name,):
-            continue
+    for weeks, outcome in _outcomes(trial, plan):
         for report in outcome.reported:
-            if isinstance(report, Means) and outcome.contrast is not None:
-                sides = (outcome.contrast.treatment, outcome.contrast.reference)
-                for side, mean in zip(sides, (report.treatment, report.reference), strict=True):
-                    if len(side) == 1 and side[0] in arms:
-                        yield _mean(side[0], weeks, mean)
+            if isinstance(report, Means):
+                for arm, mean in _sides(plan, outcome, report):
+                    yield _mean(arm, weeks, mean)
+
+
+def _after_change(trial: Trial, plan: Plan, baseline: Mapping[str, PublishedMean]) -> Iterator[PublishedMean]:
+    """Means as baseline and change; the SD of a change is not that of the score, so it is left unknown."""
+    for weeks, outcome in _outcomes(trial, plan):
+        for report in outcome.reported:
+            if isinstance(report, Changes):
+                for arm, change in _sides(plan, outcome, report):
+                    if arm in baseline:
+                        yield PublishedMean(arm, weeks, change.n, baseline[arm].mean + change.mean, math.nan)
+
+
+def _effects(trial: Trial, plan: Plan) -> Iterator[PublishedEffect]:
+    arms = {arm.source.id for arm in plan.arms}
+    for weeks, outcome in _outcomes(trial, plan):
+        if outcome.estimand not in (Estimand.POST_DIFFERENCE, Estimand.CHANGE):
+            continue
+        effect = convert(trial, outcome)
+        if isinstance(effect, Effect) and effect.yi is not None and weeks > 0:
+            for arm in effect.treatment if len(effect.treatment) == 1 and effect.treatment[0] in arms else ():
+                yield PublishedEffect(arm, weeks, effect.yi, *effect.ci())
 
 
 def _mean(arm: str, weeks: float, side: ArmMean) -> PublishedMean:

@@ -95,6 +95,11 @@ class Summary(Result):
         """The summary as text, in lines of at most 100 characters where words allow."""
         return summary_text(self)
 
+    @property
+    def last_week(self) -> float:
+        """Week of the last visit."""
+        return max(one.weeks for one in self.scores)
+
     def primary_scores(self, arm: str) -> tuple[Score, ...]:
         """Scores of one arm on the primary scale, in order of time."""
         return tuple(one for one in self.scores if one.arm == arm and one.scale == self.primary)

@@ -11,13 +11,14 @@ from dualtrace.report.figures.benefit import BenefitSpec, Panel, benefit
 from dualtrace.report.figures.lines import LinesSpec, Series, Style, lines
 from dualtrace.report.figures.style import DRUG, MUTED, PLACEBO
 from dualtrace.report.words import listing, number
+from dualtrace.simulation.published import Published
 from dualtrace.simulation.tally import GAIN_EDGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dualtrace.report.picture import Draw
-    from dualtrace.simulation.published import PublishedMean
+    from dualtrace.simulation.published import PublishedEffect, PublishedMean
     from dualtrace.simulation.reported import Compared, Fear
     from dualtrace.simulation.summary import Summary
     from dualtrace.simulation.unseen import Unseen, Visited
@@ -26,6 +27,9 @@ _OTHERS: Final = (DRUG, "#00805f", "#8d4a83", "#a07800", "#33414f", "#2f9fd0", "
 _Z: Final = 1.959963984540054
 _MARGIN: Final = 0.1
 _LEAST_SESSIONS: Final = 20
+_BESIDE: Final = 0.012
+"""Share of the axis by which published effects stand beside the virtual ones."""
+
 _DODGE: Final = 0.007
 """Share of the axis by which the arms stand beside each other."""
 
@@ -40,25 +44,25 @@ class Shown:
     draw: Draw
 
 
-def figures(found: Summary, published: Sequence[PublishedMean] = (), *, source: str = "") -> tuple[Shown, ...]:
+def figures(found: Summary, beside: Published | None = None) -> tuple[Shown, ...]:
     """Return every figure that a virtual trial gives.
 
     Parameters
     ----------
     found
         The trial.
-    published, source
-        Means of the published trial whose protocol was run, and its name.
+    beside
+        What the published trial whose protocol was run reports.
     """
-    return tuple(_figures(found, published, source))
+    return tuple(_figures(found, beside or Published("")))
 
 
-def _figures(found: Summary, published: Sequence[PublishedMean], source: str) -> Iterator[Shown]:
+def _figures(found: Summary, beside: Published) -> Iterator[Shown]:
     if any(one.n for one in found.sessions):
         yield _lines("suds", suds_spec(found), suds_alt(found))
-    yield _lines("severity", severity_spec(found, published, source=source), severity_alt(found, published, source))
+    yield _lines("severity", severity_spec(found, beside), severity_alt(found, beside))
     if found.unseen[0].visits:
-        yield _lines("effect", effect_spec(found), effect_alt(found))
+        yield _lines("effect", effect_spec(found, beside), effect_alt(found, beside))
         spec = benefit_spec(found)
         yield Shown("benefit", spec.footnote, benefit_alt(found), partial(benefit, spec))
     if any(_enough(one) for one in found.unseen):
@@ -140,7 +144,7 @@ def suds_alt(found: Summary) -> str:
     return f"Mean SUDS at the start and end of each session of the virtual trial {found.title}: {'; '.join(parts)}."
 
 
-def severity_spec(found: Summary, published: Sequence[PublishedMean] = (), *, source: str = "") -> LinesSpec:
+def severity_spec(found: Summary, beside: Published) -> LinesSpec:
     """Primary score over time by arm with 95 % intervals, beside the means a published trial reports."""
     colors, names = _colors(found), _names(found)
     series = []
@@ -156,10 +160,10 @@ def severity_spec(found: Summary, published: Sequence[PublishedMean] = (), *, so
                 high=tuple(one.mean + half for one, half in zip(mine, halves, strict=True)),
             )
         )
-        series += _published(published, arm, color)
+        series += _published(beside.means, arm, color)
     keys = [(Style(color), names[arm]) for arm, color in colors.items()]
-    if published:
-        keys.append((Style(MUTED, (1.5, 2.0), 0.9, "diamond"), f"published: {source}"))
+    if beside.means:
+        keys.append((Style(MUTED, (1.5, 2.0), 0.9, "diamond"), f"published: {beside.label}"))
     side = "lower" if found.better == "lower" else "higher"
     return LinesSpec(
         title=f"{found.primary} over time by arm",
@@ -167,7 +171,7 @@ def severity_spec(found: Summary, published: Sequence[PublishedMean] = (), *, so
         series=tuple(series),
         keys=tuple(keys),
         footnote="Virtual patients still there, as measured; bars are 95% intervals of the means."
-        + (" Published means were measured in people." if published else ""),
+        + (" Published means were measured in people." if beside.means else ""),
     )
 
 
@@ -187,19 +191,18 @@ def _published(published: Sequence[PublishedMean], arm: str, color: str) -> list
     ]
 
 
-def severity_alt(found: Summary, published: Sequence[PublishedMean] = (), source: str = "") -> str:
+def severity_alt(found: Summary, beside: Published) -> str:
     """Return what the figure of severity shows in words."""
     parts = []
     for arm, name in _names(found).items():
         mine = [one for one in found.primary_scores(arm) if one.n]
         told = listing([f"{one.mean:.1f} at {one.visit.replace('_', ' ')}" for one in mine])
-        reported = [one for one in published if one.arm == arm]
-        beside = listing([f"{one.mean:.1f} at week {one.weeks:g}" for one in reported])
-        parts.append(f"{name} {told}" + (f" (published by {source}: {beside})" if reported else ""))
+        reported = listing([f"{one.mean:.1f} at week {one.weeks:.3g}" for one in beside.means if one.arm == arm])
+        parts.append(f"{name} {told}" + (f" (published by {beside.label}: {reported})" if reported else ""))
     return f"Mean {found.primary} over time in the virtual trial {found.title}: {'; '.join(parts)}."
 
 
-def effect_spec(found: Summary) -> LinesSpec:
+def effect_spec(found: Summary, beside: Published) -> LinesSpec:
     """Mean benefit of everyone against the same patient on placebo, and what the trial itself would report."""
     colors, names = _colors(found), _names(found)
     series = []
@@ -207,7 +210,10 @@ def effect_spec(found: Summary) -> LinesSpec:
         color = colors[one.arm]
         told = found.effects(one.arm)
         x = _moved([effect.weeks for effect in told], place, len(found.unseen)) if told else ()
-        series.append(_told(told, x, color))
+        series.append(_told(told, x, Style(color, width=0.0, mark="ring")))
+        reported = [effect for effect in beside.effects if effect.arm == one.arm]
+        x = tuple(effect.weeks + _BESIDE * found.last_week for effect in reported)
+        series.append(_told(reported, x, Style(color, width=0.0, mark="diamond")))
         series.append(
             Series(
                 style=Style(color),
@@ -222,7 +228,8 @@ def effect_spec(found: Summary) -> LinesSpec:
         keys=(
             *((Style(colors[one.arm]), names[one.arm]) for one in found.unseen),
             (Style(MUTED), "mean benefit against the same patient"),
-            (Style(MUTED, width=0.0, mark="ring"), "g of the trial itself (95% interval)"),
+            (Style(MUTED, width=0.0, mark="ring"), "g that the virtual trial would report (95% interval)"),
+            *(((Style(MUTED, width=0.0, mark="diamond"), f"published: {beside.label}"),) if beside.effects else ()),
         ),
         level=0.0,
         footnote="Benefit is in SDs at baseline, of true scores of all patients; g is in SDs at the visit, of scores "
@@ -230,9 +237,9 @@ def effect_spec(found: Summary) -> LinesSpec:
     )
 
 
-def _told(told: Sequence[Compared], x: tuple[float, ...], color: str) -> Series:
+def _told(told: Sequence[Compared | PublishedEffect], x: tuple[float, ...], style: Style) -> Series:
     return Series(
-        style=Style(color, width=0.0, mark="ring"),
+        style=style,
         x=x,
         y=tuple(one.estimate for one in told),
         low=tuple(one.ci_lb for one in told),
@@ -240,7 +247,7 @@ def _told(told: Sequence[Compared], x: tuple[float, ...], color: str) -> Series:
     )
 
 
-def effect_alt(found: Summary) -> str:
+def effect_alt(found: Summary, beside: Published) -> str:
     """Return what the figure of the effect shows in words."""
     names = _names(found)
     parts = []
@@ -249,8 +256,14 @@ def effect_alt(found: Summary) -> str:
         parts.append(f"{names[one.arm]} {told}")
     return (
         f"Mean benefit over time against the same patients given {names[found.reference]}, SDs at baseline, in the "
-        f"virtual trial {found.title}: {'; '.join(parts)}."
+        f"virtual trial {found.title}: {'; '.join(parts)}.{_reported(beside, names)}"
     )
+
+
+def _reported(beside: Published, names: Mapping[str, str]) -> str:
+    """The published effects as a sentence; nothing without any."""
+    told = [f"{names[one.arm]} g {number(one.estimate)} at week {one.weeks:.3g}" for one in beside.effects]
+    return f" Published by {beside.label}: {'; '.join(told)}." if told else ""
 
 
 def benefit_spec(found: Summary) -> BenefitSpec:
@@ -267,7 +280,7 @@ def benefit_spec(found: Summary) -> BenefitSpec:
         panels=tuple(panels),
         edges=tuple(float(edge) for edge in GAIN_EDGES),
         margin=_MARGIN,
-        footnote="SDs at baseline, in bins of 0.05; the bin from 0 holds patients to whom the drug makes no difference.",
+        footnote="SDs at baseline, in bins of 0.05; the bin from 0 holds those to whom the drug makes no difference.",
     )
 
 

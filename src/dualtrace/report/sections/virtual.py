@@ -14,7 +14,7 @@ from dualtrace.report.picture import picture
 from dualtrace.report.words import number
 from dualtrace.simulation.from_trial import protocol_of
 from dualtrace.simulation.load import find_protocol
-from dualtrace.simulation.published import published_means
+from dualtrace.simulation.published import published
 from dualtrace.simulation.summary import WARNING, summarise
 from dualtrace.simulation.virtual_trial import run
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dualtrace.evidence.record import Trial
     from dualtrace.report.document import Picture
-    from dualtrace.simulation.published import PublishedMean
+    from dualtrace.simulation.published import Published
     from dualtrace.simulation.summary import Summary
     from dualtrace.simulation.unseen import ByFear, Visited
 
@@ -40,9 +40,10 @@ _NOTHING = 0.1
 INTRODUCTION = (
     "The mechanism and the memory model above are put into patients: each has kinetics, fear, learning and symptoms "
     "of their own, goes through the sessions of a protocol in every arm, and is measured on the scales of the trial. "
-    "Three courses are run at the constants as they stand in the parameter table: a brief one (five sessions, social anxiety), a long one (the protocol of Hofmann 2013), and one with "
-    "exposures that end before fear has fallen. Benefit is that of the same patients with and without the drug, in "
-    "standard deviations of the primary scale at baseline."
+    "Three courses are run at the constants as they stand in the parameter table: a brief one (five sessions, social "
+    "anxiety), a long one (the protocol of Hofmann 2013), and one with exposures that end before fear has fallen. "
+    "Benefit is that of the same patients with and without the drug, in standard deviations of the primary scale at "
+    "baseline."
 )
 NOT_CONCLUDED = (
     "That D-cycloserine works in this way, or at all: another model with other constants may give the same curves.",
@@ -59,11 +60,10 @@ _SHOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """One protocol that was run: its summary, and the means of the trial it was made from."""
+    """One protocol that was run: its summary, and the published trial it was made from."""
 
     found: Summary
-    published: tuple[PublishedMean, ...]
-    source: str
+    beside: Published | None
 
 
 def virtual(trials: Sequence[Trial]) -> Section:
@@ -85,12 +85,12 @@ def _course(name: str, records: Mapping[str, Trial]) -> Course:
     record = records.get(name)
     protocol = find_protocol(name) if record is None else protocol_of(record)
     trial = run(protocol, patients=PATIENTS, seed=SEED)
-    means = () if record is None else published_means(record, trial.plan)
-    return Course(summarise(trial, with_patients=False), means, "" if record is None else record.label)
+    beside = None if record is None else published(record, trial.plan)
+    return Course(summarise(trial, with_patients=False), beside)
 
 
 def _pictures(name: str, course: Course) -> Iterator[Picture]:
-    for shown in figures(course.found, course.published, source=course.source):
+    for shown in figures(course.found, course.beside):
         if shown.key in _SHOWN[name]:
             caption: Line = (f"{course.found.title}. {shown.caption}",)
             yield picture(f"virtual_{name}_{shown.key}", caption, shown.alt, shown.draw)
