@@ -185,6 +185,7 @@ def test_a_published_mean_after_treatment_is_baseline_and_change(evidence: dict[
     [
         (["exposur"], "'exposur' is neither a protocol nor a sub-command; did you mean exposure"),
         (["no/such/file.yaml"], "give a YAML file that exists, trial:ID of a published trial or a shipped protocol"),
+        (["smits2020"], "did you mean trial:smits2020"),
         (["trial:smits202"], "did you mean smits2020"),
         (["trial:"], "`dualtrace trials list` shows them"),
         (

@@ -152,9 +152,12 @@ def named(name: str) -> tuple[Protocol, Trial | None]:
 
 def _unknown(name: str, shipped: list[str]) -> str:
     from dualtrace.cli.simulate import simulate
+    from dualtrace.evidence.load import TRIALS
 
     commands = sorted(simulate.commands)
-    near = difflib.get_close_matches(name, [*shipped, *commands], n=1, cutoff=0.6)
+    records = {path.stem: f"{PUBLISHED}{path.stem}" for path in TRIALS.glob("*.yaml")}
+    near = [records[name]] if name in records else []
+    near += difflib.get_close_matches(name, [*shipped, *commands], n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}? Otherwise " if near else ""
     return (
         f"{name!r} is neither a protocol nor a sub-command; {hint}give a YAML file that exists, trial:ID of a "
