@@ -54,23 +54,26 @@ def allot(plan: Plan, key: NDArray[np.uint32], patients: int, strata: NDArray[np
     arms = np.empty(patients, np.int8)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
-        arms[members] = _dealt(sizes, ratio, _numbers(key, members.size, int(stratum)))
+        numbers = _numbers(key, members.size + max(sizes), int(stratum))
+        arms[members] = _dealt(sizes, ratio, numbers, members.size)
     return arms
 
 
 def _numbers(key: NDArray[np.uint32], count: int, stratum: int) -> NDArray[np.float64]:
-    """Two uniform numbers per patient: one for the size of a block, one for the order within it."""
+    """Two uniform numbers per place: one for the size of a block, one for the order within it."""
     own = key ^ np.array([_OWN_STREAM, np.uint32(stratum)])
     return np.asarray(uniforms(xp.asarray(own), xp.asarray(np.arange(count, dtype=np.uint32)), 2, np.float64))
 
 
-def _dealt(sizes: tuple[int, ...], ratio: tuple[int, ...], numbers: NDArray[np.float64]) -> NDArray[np.int8]:
+def _dealt(
+    sizes: tuple[int, ...], ratio: tuple[int, ...], numbers: NDArray[np.float64], count: int
+) -> NDArray[np.int8]:
+    """Deal whole blocks until ``count`` places are filled; the last block is dealt whole too, then cut."""
     dealt: list[NDArray[np.int8]] = []
-    start, count = 0, numbers.shape[1]
+    start = 0
     while start < count:
         size = sizes[min(int(numbers[0, start] * len(sizes)), len(sizes) - 1)]
         block = np.repeat(np.arange(len(ratio), dtype=np.int8), [share * size // sum(ratio) for share in ratio])
-        order = np.argsort(np.resize(numbers[1, start : start + size], size), kind="stable")
-        dealt.append(block[order])
+        dealt.append(block[np.argsort(numbers[1, start : start + size], kind="stable")])
         start += size
-    return np.concatenate(dealt)[:count] if dealt else np.empty(0, np.int8)
+    return np.concatenate(dealt)[:count]

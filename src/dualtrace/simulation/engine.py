@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final, get_args
 
 import numpy as np
 
@@ -93,6 +93,8 @@ class Engine:
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise InputError(f"a chunk is 1 or more blocks; given {self.chunk}")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"the precision must be {' or '.join(get_args(Precision))}; given {self.precision!r}")
 
     def sums(self, patients: int, seed: int, *, share: int | None = None) -> Tally:
         """Sums over patients ``0 .. patients - 1``, or over one share of them (see :data:`SHARE`).
@@ -100,9 +102,11 @@ class Engine:
         Raises
         ------
         InputError
-            There are no patients or too many.
+            There are no patients or too many, or there is no such share of them.
         """
         _require_patients(patients)
+        if share is not None and not 0 <= share < shares_of(patients):
+            raise InputError(f"shares of {patients:,} patients are 0 to {shares_of(patients) - 1}; given {share}")
         shares = range(shares_of(patients)) if share is None else [share]
         return add([self._share_sum(patients, seed, place) for place in shares])
 

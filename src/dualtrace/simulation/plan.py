@@ -122,8 +122,12 @@ class Plan:
 
     @property
     def identity(self) -> str:
-        """Text that two plans share exactly when they are plans of the same protocol."""
-        return self.protocol.model_dump_json()
+        """Text that two plans share exactly when they are plans of the same protocol and the same agents.
+
+        An agent of the user's is a file, which may have changed since.
+        """
+        agents = [arm.agent.model_dump_json() for arm in self.arms if arm.agent is not None]
+        return " ".join([self.protocol.model_dump_json(), *agents])
 
     @property
     def sessions(self) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualtrace.errors import InputError
 from dualtrace.evidence.record import (
     Arm,
     Contrast,
@@ -50,8 +51,14 @@ def trial_record(plan: Plan, mechanism: Mechanism, sums: Tally, seed: int) -> Tr
         What was simulated; they are named in the source.
     sums
         Sums over its patients.
+
+    Raises
+    ------
+    InputError
+        An arm has no patients.
     """
     protocol = plan.protocol
+    _require_patients(plan, sums)
     note = (
         f"virtual trial of the protocol {protocol.id}, memory model {mechanism.memory}, seed {seed}, "
         f"{int(sums.people)} patients; no person was treated"
@@ -70,6 +77,15 @@ def trial_record(plan: Plan, mechanism: Mechanism, sums: Tally, seed: int) -> Tr
         limitations=("Simulated: it shows what the mechanism implies, not what happens to patients.",),
         sources={SOURCE: Source(kind="simulated", note=note)},
     )
+
+
+def _require_patients(plan: Plan, sums: Tally) -> None:
+    for arm, count in zip(plan.arms, sums.allotted, strict=True):
+        if not count:
+            raise InputError(
+                f"a trial's record needs a patient in every arm; of {int(sums.people)} patients none was allotted to "
+                f"{arm.source.id}: simulate more, or randomise in blocks"
+            )
 
 
 def _design(plan: Plan, sums: Tally) -> Design:
@@ -130,7 +146,7 @@ def _outcomes(plan: Plan, sums: Tally, place: int) -> Iterator[Outcome]:
     gone = [int(sums.allotted[i] - sums.seen[i, plan.last_of_treatment].max()) for i in arms]
     count = [ArmCount(n=int(sums.allotted[i]), events=lost) for i, lost in zip(arms, gone, strict=True)]
     yield Outcome(
-        id=_key(arm, "dropout"),
+        id=outcome_key(arm, "dropout"),
         measure="Left before the end of treatment",
         estimand=Estimand.DROPOUT,
         timepoint=Timepoint.POST,
@@ -180,7 +196,7 @@ def _outcome(
     since_last = round(max(visit.weeks - plan.start_h[-1] / 168, 0.0), 2)
     arm, reference = (plan.arms[i].source.id for i in arms)
     return Outcome(
-        id=_key(arm, scale.name, visit.id, estimand.value),
+        id=outcome_key(arm, scale.name, visit.id, estimand.value),
         measure=f"{scale.instrument.name}: {estimand.value.replace('_', ' ')}",
         estimand=estimand,
         instruments=(scale.name,),
@@ -191,7 +207,8 @@ def _outcome(
     )
 
 
-def _key(*parts: str) -> str:
+def outcome_key(*parts: str) -> str:
+    """Id of an outcome: arm, scale, visit and estimand, or arm and ``dropout``."""
     return re.sub(r"[^a-z0-9]+", "_", "_".join(parts).lower()).strip("_")
 
 

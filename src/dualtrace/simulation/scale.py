@@ -79,7 +79,7 @@ def at_baseline(scale: Scale, severity: Array, lookup: Lookup) -> Array:
     """
     if scale.baseline is None:
         return xp.full_like(severity, lookup("clinic.change_none", "1"))
-    side = np.sign(scale.worst - scale.best)
+    side = float(np.sign(scale.worst - scale.best))
     spread = side * scale.baseline.sd * xp.sqrt(_in(severity, reliability(scale, lookup)))
     return scale.cut(scale.baseline.mean + spread * severity)
 

@@ -192,7 +192,7 @@ def _as_twins(plan: Plan, arm: ArmCourse, reference: ArmCourse, counted: Array) 
 def own_gain(plan: Plan, arm: ArmCourse, reference: ArmCourse) -> Array:
     """Benefit of each patient against the same patient in the reference arm, SDs at baseline, ``(V, n)``."""
     scale = plan.scales[0]
-    side = np.sign(scale.worst - scale.best)
+    side = float(np.sign(scale.worst - scale.best))
     return xp.asarray(side * (reference.scores.true[:, 0] - arm.scores.true[:, 0]) / plan.primary_sd)
 
 
