@@ -20,6 +20,9 @@ _NODES = 31
 _FAR = 38.0
 """Standard deviations beyond which a bound counts as infinite: there the logarithm of a tail is still finite."""
 
+_WIDEST = 1e3
+"""An infinite bound, made finite so that the gradient stays a number."""
+
 _LOGISTIC_SD = float(np.pi / np.sqrt(3))
 """SD of the logistic distribution: what one SMD is in log odds (Chinn 2000, PMID 11113947)."""
 
@@ -67,7 +70,8 @@ def placebo_log_likelihood(rows: Rows, predicted: Array, *, placebo_sd: ArrayLik
 
 def _log_density(rows: Rows, mean: Array, sd: Array) -> Array:
     exact = -0.5 * ((rows.y[:, None] - mean) / sd) ** 2 - xp.log(sd) - 0.5 * np.log(2 * np.pi)
-    lower, upper = (xp.clip((bound[:, None] - mean) / sd, -_FAR, _FAR) for bound in (rows.lower, rows.upper))
+    ends = (xp.clip(bound, -_WIDEST, _WIDEST)[:, None] for bound in (rows.lower, rows.upper))
+    lower, upper = (xp.clip((end - mean) / sd, -_FAR, _FAR) for end in ends)
     return xp.where(rows.exact[:, None], exact, log_inside(lower, upper))
 
 
