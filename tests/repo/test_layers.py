@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "extras",
         "source_map",
         "evidence",
+        "effects",
         "mechanism",
         "analysis",
         "runner",

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from dualtrace.cli.options import changes_from
 from dualtrace.errors import InputError
 from dualtrace.mechanism.agents import find_agent
 from dualtrace.mechanism.chain import Structure, Switches
@@ -45,7 +46,7 @@ def run_exposure(given: Mapping[str, Any]) -> None:
         raise InputError(f"--hours must lie after the session's end and within 336; given {hours:g}")
     start = min(_EARLIEST_H, scenario.regimen.times_h[0])
     times = np.arange(np.floor(start), hours + _STEP_H / 2, _STEP_H)
-    table = load_parameters().with_values(dict(_change(text) for text in given["changes"]))
+    table = load_parameters().with_values(changes_from(given["changes"]))
     result = simulate(scenario, people=int(given["people"]), seed=int(given["seed"]), time_h=times, table=table)
     Console(width=110).print(_table(scenario, result))
     if given["out"] is not None:
@@ -67,14 +68,6 @@ def _sbml(scenario: Scenario, table: ParameterTable) -> str:
         raise InputError("SBML is written for D-cycloserine; leave --agent out")
     shifted = bolus(scenario.dose_mg, meal=scenario.meal)
     return write_sbml(chain_of(scenario, table.number, TYPICAL), shifted, table.number)
-
-
-def _change(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value)
-    except ValueError:
-        raise InputError(f"--set takes NAME=VALUE; given {text!r}") from None
 
 
 def scenario_from(given: Mapping[str, Any]) -> Scenario:

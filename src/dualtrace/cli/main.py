@@ -27,7 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pool": ("dualtrace.cli.pool", "Pool effects: the shipped evidence, your trials, or any table."),
     "report": ("dualtrace.cli.report", "Write the comparative analysis as a page, tables and figures."),
     "robustness": ("dualtrace.cli.robustness", "How much an answer hangs on single rows, on groups, and on chance."),
-    "simulate": ("dualtrace.cli.simulate", "Simulate the mechanism: from a swallowed dose to consolidation."),
+    "simulate": ("dualtrace.cli.simulate", "Simulate trials and single sessions: from a swallowed dose to scores."),
     "trials": ("dualtrace.cli.trials", "List, show, check and export the evidence base."),
 }
 

@@ -11,7 +11,7 @@ import click
 from dualtrace.pooling.contract import Tau2Method, TestName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dualtrace.evidence.record import Trial
 
@@ -60,6 +60,20 @@ def load_trials(folder: Path | None, alone: bool) -> tuple[Trial, ...]:
     if alone and folder is None:
         raise InputError("--alone needs --trials DIR: it leaves out the shipped trials")
     return load(folder, with_shipped=not alone)
+
+
+def changes_from(texts: Iterable[str]) -> dict[str, float]:
+    """Constants given as ``--set NAME=VALUE``."""
+    from dualtrace.errors import InputError
+
+    changes = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            changes[name.strip()] = float(value)
+        except ValueError:
+            raise InputError(f"--set takes NAME=VALUE; given {text!r}") from None
+    return changes
 
 
 def print_json(content: Any) -> None:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""``dualtrace simulate``: the mechanism at the command line. The model loads inside the commands, not before."""
+"""``dualtrace simulate``: virtual trials and exposures. The model loads inside the commands, not before."""
 
 from __future__ import annotations
 
@@ -10,9 +10,59 @@ _MEALS = ("fasted", "light", "high_fat", "juice", "antacid")
 _ANTIDEPRESSANTS = ("none", "endogenous", "whole_site")
 
 
-@click.group()
+TRIAL = "trial"
+
+
+class ProtocolFirst(click.Group):
+    """A group in which a first word that is no sub-command is the protocol of ``trial``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``trial`` before anything that is neither a sub-command nor a call for help."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [TRIAL, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=ProtocolFirst, subcommand_metavar="PROTOCOL | COMMAND [ARGS]...")
 def simulate() -> None:
-    """Simulate the mechanism: from a swallowed dose to the boost of consolidation."""
+    """Simulate the mechanism: a virtual trial of PROTOCOL, or what COMMAND says.
+
+    \b
+    Examples:
+      dualtrace simulate my_protocol.yaml --patients 2000 --out results
+      dualtrace simulate trial:smits2020
+      dualtrace simulate exposure --dose 50
+    """
+
+
+@simulate.command(TRIAL)
+@click.argument("protocol", metavar="PROTOCOL")
+@click.option("--patients", type=int, metavar="N", help="How many [as the protocol says].")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same patients.")
+@click.option("--model", default="dual_trace", show_default=True, metavar="NAME", help="Memory model.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Replace a constant.")
+@click.option("--precision", type=click.Choice(("float32", "float64")), default="float64", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write record, tables, figures here.")
+@click.option("--tables", type=click.Choice(("parquet", "csv")), help="Format of the tables of --out [parquet].")
+@click.option("--figures", type=click.Path(path_type=Path, file_okay=False), help="Also draw, into this folder.")
+@click.option("--show", is_flag=True, help="Print the protocol and what it assumes, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+def trial(**given: object) -> None:
+    """Run a virtual trial and summarise it.
+
+    PROTOCOL is a YAML file, the id of a shipped protocol, or trial:ID, the protocol of a published trial. With --out:
+    the record (as `dualtrace trials check` reads it), protocol.json, summary.json, patients, sessions, decisions of
+    dosing rules, and figures.
+
+    \b
+    Examples:
+      dualtrace simulate trial:smits2020 --show
+      dualtrace simulate sad_pre_vs_post_vs_tailored --patients 5000 --out results
+      dualtrace simulate my_protocol.yaml --set clinic.quality=0 --json
+    """
+    from dualtrace.cli.virtual_trial import answer, request_from
+
+    answer(request_from(given))
 
 
 @simulate.command()

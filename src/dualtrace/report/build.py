@@ -44,7 +44,8 @@ def document(
     trials
         The evidence base.
     with_mechanism
-        Whether the chapter on the mechanism is added; it costs several seconds.
+        Whether the chapters on the mechanism, memory and virtual trials are added; they cost several seconds, some
+        more the first time.
     progress
         Called with the name of each stage as it starts.
     """
@@ -62,7 +63,7 @@ def document(
         ("protocols", lambda: protocols(analysis)),
         ("moderators", lambda: (dual_effect(analysis.trials, analysis.poolings),)),
         ("analyses by others", lambda: (others(analysis),)),
-        *((("mechanism", _mechanism),) if with_mechanism else ()),
+        *((("mechanism", _mechanism), ("virtual trials", lambda: _virtual(trials))) if with_mechanism else ()),
         ("conflicts and gaps", lambda: (gaps(analysis.trials),)),
         ("records", lambda: (records(analysis.trials),)),
     )
@@ -79,6 +80,12 @@ def _mechanism() -> tuple[Section, ...]:
     from dualtrace.report.sections.memory import memory
 
     return (mechanism(), memory())
+
+
+def _virtual(trials: Sequence[Trial]) -> tuple[Section, ...]:
+    from dualtrace.report.sections.virtual import virtual  # loads JAX
+
+    return (virtual(trials),)
 
 
 def write(

@@ -114,9 +114,7 @@ def _with_thresholds(plan: Plan, thresholds: Mapping[str, Sequence[Any]]) -> Pla
     ruled = {arm.source.id: arm.rule for arm in plan.arms if arm.rule is not None}
     for arm in thresholds:
         if arm not in ruled:
-            raise InputError(
-                f"thresholds need an arm with a rule ({', '.join(ruled) or 'none'}); given {arm}"
-            )
+            raise InputError(f"thresholds need an arm with a rule ({', '.join(ruled) or 'none'}); given {arm}")
     rules = {
         arm: with_thresholds(rule, thresholds[arm]) if arm in thresholds else rule for arm, rule in ruled.items()
     }

@@ -146,7 +146,7 @@ def _outcomes(plan: Plan, sums: Tally, place: int) -> Iterator[Outcome]:
     gone = [int(sums.allotted[i] - sums.seen[i, plan.last_of_treatment].max()) for i in arms]
     count = [ArmCount(n=int(sums.allotted[i]), events=lost) for i, lost in zip(arms, gone, strict=True)]
     yield Outcome(
-        id=_key(arm, "dropout"),
+        id=outcome_key(arm, "dropout"),
         measure="Left before the end of treatment",
         estimand=Estimand.DROPOUT,
         timepoint=Timepoint.POST,
@@ -196,7 +196,7 @@ def _outcome(
     since_last = round(max(visit.weeks - plan.start_h[-1] / 168, 0.0), 2)
     arm, reference = (plan.arms[i].source.id for i in arms)
     return Outcome(
-        id=_key(arm, scale.name, visit.id, estimand.value),
+        id=outcome_key(arm, scale.name, visit.id, estimand.value),
         measure=f"{scale.instrument.name}: {estimand.value.replace('_', ' ')}",
         estimand=estimand,
         instruments=(scale.name,),
@@ -207,7 +207,8 @@ def _outcome(
     )
 
 
-def _key(*parts: str) -> str:
+def outcome_key(*parts: str) -> str:
+    """Id of an outcome: arm, scale, visit and estimand, or arm and ``dropout``."""
     return re.sub(r"[^a-z0-9]+", "_", "_".join(parts).lower()).strip("_")
 
 

@@ -61,6 +61,8 @@ class Scale:
         Limits in values; low < high, positive on the log scale.
     left, right
         Their places in inches; for an axis that runs upwards, bottom and top.
+    whole
+        Whether ticks stand at whole numbers only, as on an axis of sessions.
     """
 
     kind: ScaleKind
@@ -68,6 +70,7 @@ class Scale:
     high: float
     left: float
     right: float
+    whole: bool = False
 
     def __post_init__(self) -> None:
         """Refuse limits that cannot be drawn."""
@@ -115,7 +118,7 @@ class Scale:
                 yield tuple((value, f"{value:g}") for value in values)
             return
         for step in _STEPS:
-            if (self.high - self.low) / step > 9:
+            if (self.high - self.low) / step > 9 or (self.whole and step < 1.0):
                 continue
             first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
             digits = max(0, -floor(log10(step) + 1e-9))
