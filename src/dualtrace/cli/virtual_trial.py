@@ -102,9 +102,6 @@ def simulated(
     protocol: Protocol, mechanism: Mechanism, *, patients: int, seed: int, precision: Precision
 ) -> VirtualTrial:
     """Run a protocol on all cores."""
-    from dualtrace.simulation.devices import use_cores
-
-    use_cores()  # has no effect once JAX is imported
     from dualtrace.simulation.virtual_trial import run
 
     return run(protocol, mechanism, patients=patients, seed=seed, precision=precision)

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from dualtrace.simulation.block import ArmCourse, Block
     from dualtrace.simulation.plan import Plan
 
-GAIN_EDGES = np.round(np.arange(-1.5, 1.5001, 0.05), 2)
-"""Edges of the histogram of each patient's own benefit, in SDs at baseline; the outer bins are open."""
+GAIN_EDGES = np.round(np.arange(-1.525, 1.526, 0.05), 3)
+"""Edges of the histogram of each patient's own benefit, in SDs at baseline; the outer bins are open.
+
+No benefit lies in the middle of a bin: at an edge, rounding would decide where a patient without capsules is counted.
+"""
 
 FEAR_BINS = 10
 """Bins of fear at the end of a session, 0 to 100 SUDS."""
