@@ -11,6 +11,7 @@ from dualtrace.mechanism.chain import Structure, build
 from dualtrace.mechanism.memory.dual_trace import DualTrace
 from dualtrace.mechanism.memory.registry import memory_model
 from dualtrace.mechanism.population import agent_deviations_of, deviations_of, transit_deviations_of
+from dualtrace.simulation.capsule import extra_gain
 from dualtrace.simulation.course import Course, Lived, follow
 from dualtrace.simulation.dual_trace_learner import DualTraceLearner
 from dualtrace.simulation.learner import AnyLearner
@@ -82,10 +83,13 @@ def learner_of(mechanism: Mechanism, patients: Patients, lookup: Lookup) -> Lear
 
 
 def _supply(plan: Plan, arm: ArmPlan, mechanism: Mechanism, patients: Patients, lookup: Lookup) -> Supply:
-    if arm.source.is_placebo or not arm.dosed.any():
-        return Placebo()
-    like = patients.quality
-    chain = _in_precision(_chain(arm, mechanism.switches, patients, lookup), like)
+    like, switches = patients.quality, mechanism.switches
+    without = arm.source.is_placebo or not arm.dosed.any()
+    if without and not switches.antagonists_um:
+        return Placebo(xp.zeros_like(like))
+    chain = _in_precision(_chain(arm, switches, patients, lookup), like)
+    if without:
+        return Placebo(extra_gain(chain, xp.zeros_like(like)))
     return Capsules(plan, arm, chain, mechanism.switches.kernel, like)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from dualtrace.errors import InputError
 from dualtrace.mechanism.arrays import xp
@@ -71,6 +71,6 @@ def lookup_in(values: Mapping[str, Any], dtype: Any) -> Lookup:  # noqa: ANN401
 
     def lookup(name: str, unit: str) -> Array:
         number = table.number(name, unit)
-        return number if name in STRUCTURAL else xp.asarray(values[name], dtype)
+        return cast("Array", number) if name in STRUCTURAL else xp.asarray(values[name], dtype)
 
     return lookup
