@@ -231,8 +231,8 @@ def test_numbers_are_words_of_the_generator_and_do_not_depend_on_how_many_are_dr
     assert key.tolist() == [3, 2**8]
     many, few = drawn_for(key, ids, 9, np.float64), drawn_for(key, ids, 4, np.float64)
     np.testing.assert_array_equal(many[:4], few)
-    words = [words(key, ids, np.full(3, place // 2, np.uint32))[place % 2] for place in range(9)]
-    np.testing.assert_array_equal(many, (np.array(words) // 2**9 + 0.5) / 2**23)
+    expected = [words(key, ids, np.full(3, place // 2, np.uint32))[place % 2] for place in range(9)]
+    np.testing.assert_array_equal(many, (np.array(expected) // 2**9 + 0.5) / 2**23)
     np.testing.assert_array_equal(drawn_for(key, ids, 9, np.float32).astype(float), many)
     assert drawn_for(key, ids, 9, np.float32).max() < 1
 
