@@ -15,7 +15,7 @@ import numpy as np
 from dualtrace.errors import InputError
 from dualtrace.mechanism.arrays import xp
 from dualtrace.simulation.allotment import BY_CHANCE, allot
-from dualtrace.simulation.block import Block, simulate_block
+from dualtrace.simulation.block import Block, follow_block
 from dualtrace.simulation.devices import prepare_jax
 from dualtrace.simulation.draws import key_of, uniforms
 from dualtrace.simulation.mechanism import Mechanism, lookup_in
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dualtrace.mechanism.arrays import Array
+    from dualtrace.simulation.patients import Patients
     from dualtrace.simulation.plan import Plan
 
 Precision = Literal["float32", "float64"]
@@ -231,14 +232,19 @@ def _compiled(structure: _Structure) -> Callable[..., Any]:
     prepare_jax()
     plan, mechanism, dtype = structure.plan, structure.mechanism, np.dtype(structure.precision)
 
-    def one(values: dict[str, Array], key: Array, ids: Array, chosen: Array, counted: Array) -> Any:  # noqa: ANN401
-        uniform = uniforms(key, ids, count_of(plan), dtype)
-        block = simulate_block(plan, mechanism, lookup_in(values, dtype), uniform)
+    def people(values: dict[str, Array], key: Array, ids: Array) -> Patients:
+        return patients_of(plan, lookup_in(values, dtype), uniforms(key, ids, count_of(plan), dtype))
+
+    def one(values: dict[str, Array], patients: Patients, chosen: Array, counted: Array) -> Any:  # noqa: ANN401
+        block = follow_block(plan, mechanism, lookup_in(values, dtype), patients)
         arm_of = xp.where(chosen == BY_CHANCE, _by_chance(plan, block), chosen)
         return tally(plan, block, arm_of, counted) if structure.what == "tally" else rows_of(plan, block, arm_of)
 
-    def blocks(values: dict[str, Array], key: Array, *parts: Array) -> Any:  # noqa: ANN401
-        return jax.lax.map(lambda part: one(values, key, *part), parts)
+    def blocks(values: dict[str, Array], key: Array, ids: Array, *parts: Array) -> Any:  # noqa: ANN401
+        # Two loops, because what one loop leaves behind is worked out once; in one loop the compiler makes a
+        # patient's random numbers again wherever they are used.
+        made = jax.lax.map(lambda block: people(values, key, block), ids)
+        return jax.lax.map(lambda part: one(values, *part), (made, *parts))
 
     mesh = jax.sharding.Mesh(np.array(jax.local_devices()), ("patients",))
     spec: Any = jax.sharding.PartitionSpec
