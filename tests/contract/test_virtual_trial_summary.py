@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from dualtrace.report.figures.virtual_trial import (
     severity_spec,
     suds_spec,
 )
+from dualtrace.simulation import load
 from dualtrace.simulation.published import Published, PublishedEffect, PublishedMean
 from dualtrace.simulation.summary import Summary, summarise
 from dualtrace.simulation.unseen import LEVELS
@@ -228,3 +231,13 @@ def test_a_figure_that_cannot_be_is_refused(summary: Summary) -> None:
         BenefitSpec(title="t", axis_label="", panels=(), edges=(0.0, 1.0), margin=0.1)
     with pytest.raises(ValueError, match="must hold the reference"):
         replace(summary, reference="nobody")
+
+
+def test_the_python_of_the_page_runs(small_trial: VirtualTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the small protocol in place of the shipped one, whose program would have to be compiled."""
+    page = (Path(__file__).parents[2] / "docs" / "virtual_trials.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.setattr(load, "find_protocol", lambda _: small_trial.plan.protocol)
+    content: dict[str, Any] = {}
+    exec(compile(code, "virtual_trials.md", "exec"), content)  # noqa: S102 - our own document
+    assert content["trial"].record == small_trial.record

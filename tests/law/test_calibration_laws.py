@@ -10,7 +10,6 @@ from scipy import stats
 import dualtrace as dt
 from dualtrace.calibration.likelihood import log_inside, placebo_log_likelihood, trial_log_likelihoods
 from dualtrace.calibration.model import (
-    DISORDERS,
     Problem,
     deviations_of,
     log_likelihoods,
@@ -22,7 +21,7 @@ from dualtrace.calibration.outcomes import Rows
 from dualtrace.calibration.place import from_normal, middle, potential, shared_at
 from dualtrace.calibration.predict import exposed
 from dualtrace.calibration.rivals import RIVALS, rival
-from dualtrace.calibration.targets import Standard, subjects_of
+from dualtrace.calibration.targets import DISORDERS, Standard, subjects_of
 from dualtrace.errors import InputError
 from dualtrace.mechanism.memory.dual_trace import DualTrace
 from dualtrace.mechanism.parameters import load_parameters
@@ -38,13 +37,9 @@ def problem() -> Problem:
     return problem_of(subjects_of([t for t in dt.evidence.load() if t.id in CHOSEN]), points=8)
 
 
-def rows_with(problem: Problem, **changes: object) -> Rows:
-    return problem.rows._replace(**changes)
-
-
 def test_exact_rows_of_a_trial_follow_the_dense_normal_law(problem: Problem) -> None:
     """Independent answer: a multivariate normal with the shared component in its covariance."""
-    rows = rows_with(problem, exact=jnp.ones_like(problem.rows.exact))
+    rows = problem.rows._replace(exact=jnp.ones_like(problem.rows.exact))
     predicted, tau, rho = jnp.linspace(-0.3, 0.4, rows.y.size), 0.25, 0.6
     found = trial_log_likelihoods(rows, predicted, trials=problem.trials, heterogeneity=tau, shared=rho)
     for trial in range(problem.trials):

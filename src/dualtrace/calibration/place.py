@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualtrace.calibration.model import DISORDERS, Problem, deviations_of, log_likelihoods, priors_of
+from dualtrace.calibration.model import Problem, deviations_of, log_likelihoods, priors_of
+from dualtrace.calibration.targets import DISORDERS
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.prior import LogNormal, LogUniform, Normal, Uniform
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from dualtrace.errors import InputError
+from dualtrace.extras import numpyro_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,13 +75,13 @@ class Posterior:
     @property
     def estimates(self) -> tuple[Estimate, ...]:
         """Every shared parameter."""
-        from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
-
+        diagnostics = numpyro_module("numpyro.diagnostics", "Draws can be saved and read without it.")
         found: list[Estimate] = []
         for place, (name, draws) in enumerate(self.values.items()):
             score = self.scores["shared"][..., place]
             low, median, high = np.quantile(draws, _LEVELS)
-            rhat, ess = float(split_gelman_rubin(score)), float(effective_sample_size(score))
+            rhat = float(diagnostics.split_gelman_rubin(score))
+            ess = float(diagnostics.effective_sample_size(score))
             found.append(Estimate(name, low, median, high, rhat, ess, float(1 - score.std())))
         return tuple(found)
 
@@ -106,13 +107,9 @@ class Posterior:
             "divergences": self.divergences,
             "settings": dict(self.settings),
         }
-        np.savez_compressed(
-            path,
-            about=np.array(json.dumps(about)),
-            log_likelihood=self.log_likelihood,
-            predicted=self.predicted,
-            **arrays,
-        )
+        arrays |= {"log_likelihood": self.log_likelihood, "predicted": self.predicted}
+        with path.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
 
 
 def load_posterior(path: Path) -> Posterior:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dualtrace.cli.work import work_options
+
 _MEALS = ("fasted", "light", "high_fat", "juice", "antacid")
 _ANTIDEPRESSANTS = ("none", "endogenous", "whole_site")
 
@@ -46,6 +48,7 @@ def simulate() -> None:
 @click.option("--tables", type=click.Choice(("parquet", "csv")), help="Format of the tables of --out [parquet].")
 @click.option("--figures", type=click.Path(path_type=Path, file_okay=False), help="Also draw, into this folder.")
 @click.option("--show", is_flag=True, help="Print the protocol and what it assumes, and stop.")
+@work_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 def trial(**given: object) -> None:
     """Run a virtual trial and summarise it.
@@ -59,6 +62,7 @@ def trial(**given: object) -> None:
       dualtrace simulate trial:smits2020 --show
       dualtrace simulate sad_pre_vs_post_vs_tailored --patients 5000 --out results
       dualtrace simulate my_protocol.yaml --set clinic.quality=0 --json
+      dualtrace simulate my_protocol.yaml --patients 100000000 --precision float32 --workers 2 --store big
     """
     from dualtrace.cli.virtual_trial import answer, request_from
 

@@ -41,6 +41,8 @@ class Request:
         Where files go, and the format of tables.
     as_json, show
         JSON instead of text; only the protocol.
+    work
+        Folder of results, worker processes and cluster, where the patients are to be shared out; ``None``: here.
     """
 
     protocol: str
@@ -54,6 +56,7 @@ class Request:
     figures: Path | None
     as_json: bool
     show: bool
+    work: tuple[Path | None, int, str | None] | None
 
 
 def request_from(given: Mapping[str, Any]) -> Request:
@@ -66,6 +69,7 @@ def request_from(given: Mapping[str, Any]) -> Request:
     """
     if given["tables"] is not None and given["out"] is None:
         raise InputError(f"--tables {given['tables']} needs --out DIR, the folder the tables are written to")
+    work = (given["folder"], given["processes"], given["cluster"])
     return Request(
         protocol=given["protocol"],
         patients=given["patients"],
@@ -78,6 +82,7 @@ def request_from(given: Mapping[str, Any]) -> Request:
         figures=given["figures"],
         as_json=given["as_json"],
         show=given["show"],
+        work=work if any(work) else None,
     )
 
 
@@ -94,20 +99,34 @@ def answer(request: Request) -> None:
     _require_patients(patients, protocol)
     for folder in (request.out, request.figures):
         _require_folder(folder)
-    trial = simulated(protocol, mechanism, patients=patients, seed=request.seed, precision=request.precision)
+    trial = simulated(
+        protocol, mechanism, patients=patients, seed=request.seed, precision=request.precision, work=request.work
+    )
     _tell(request, trial, published)
 
 
 def simulated(
-    protocol: Protocol, mechanism: Mechanism, *, patients: int, seed: int, precision: Precision
+    protocol: Protocol,
+    mechanism: Mechanism,
+    *,
+    patients: int,
+    seed: int,
+    precision: Precision,
+    work: tuple[Path | None, int, str | None] | None = None,
 ) -> VirtualTrial:
-    """Run a protocol on all cores."""
-    from dualtrace.simulation.devices import use_cores
+    """Run a protocol on all cores, or as tasks whose results are stored (:mod:`dualtrace.runner`)."""
+    from dualtrace.simulation.virtual_trial import VirtualTrial, run
 
-    use_cores()  # has no effect once JAX is imported
-    from dualtrace.simulation.virtual_trial import run
+    if work is None:
+        return run(protocol, mechanism, patients=patients, seed=seed, precision=precision)
+    from dualtrace.cli.work import carry_out
+    from dualtrace.simulation.engine import Engine
+    from dualtrace.simulation.plan import plan_of
+    from dualtrace.simulation.tasks import sums_from, tasks_of
 
-    return run(protocol, mechanism, patients=patients, seed=seed, precision=precision)
+    tasks = tasks_of(protocol, mechanism, patients=patients, seed=seed, precision=precision)
+    sums = sums_from(protocol, carry_out(tasks, *work))
+    return VirtualTrial(Engine(plan_of(protocol), mechanism, precision), patients, seed, sums)
 
 
 def _tell(request: Request, trial: VirtualTrial, published: Trial | None) -> None:

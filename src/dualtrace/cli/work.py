@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from dualtrace.runner.progress import Progress
     from dualtrace.runner.task import Task
 
+STORE = Path("dualtrace-results")
+"""Where results lie unless a folder is named."""
+
 Command = TypeVar("Command", bound="Callable[..., None]")
 
 
@@ -38,14 +41,12 @@ def work_options(command: Command) -> Command:
         "--store",
         "folder",
         type=click.Path(path_type=Path),
-        default=Path("dualtrace-results"),
-        show_default=True,
-        help="Folder of results: a command that was stopped goes on from there.",
+        help=f"Folder of results: a command that was stopped goes on from there [{STORE}].",
     )(command)
 
 
-def carry_out(tasks: Iterable[Task], folder: Path, processes: int, cluster: str | None) -> Run:
-    """Run tasks as the options say, with a bar on a terminal.
+def carry_out(tasks: Iterable[Task], folder: Path | None, processes: int, cluster: str | None) -> Run:
+    """Run tasks as the options say, with a bar on a terminal; the results lie in ``folder``, else in :data:`STORE`.
 
     Raises
     ------
@@ -62,12 +63,12 @@ def carry_out(tasks: Iterable[Task], folder: Path, processes: int, cluster: str 
     from dualtrace.runner.store import Store
     from dualtrace.runner.workers import Workers
 
-    workers, store = Workers(processes=processes, cluster=cluster), Store.open(folder)
+    workers, store = Workers(processes=processes, cluster=cluster), Store.open(folder or STORE)
     try:
         with bar(Console(stderr=True)) as progress:
             return run_tasks(tasks, store, workers=workers, progress=progress)
     except KeyboardInterrupt:
-        click.echo(f"Stopped. Finished results are in {folder}; run the same command again to go on.", err=True)
+        click.echo(f"Stopped. Finished results are in {store.path}; run the same command again to go on.", err=True)
         raise
 
 

@@ -11,6 +11,7 @@ from dualtrace.mechanism.chain import Structure, build
 from dualtrace.mechanism.memory.dual_trace import DualTrace
 from dualtrace.mechanism.memory.registry import memory_model
 from dualtrace.mechanism.population import agent_deviations_of, deviations_of, transit_deviations_of
+from dualtrace.simulation.capsule import extra_gain
 from dualtrace.simulation.course import Course, Lived, follow
 from dualtrace.simulation.dual_trace_learner import DualTraceLearner
 from dualtrace.simulation.learner import AnyLearner
@@ -57,7 +58,13 @@ def simulate_block(
     softness
         Width of the comparisons of dosing rules, for gradients; ``None``: hard.
     """
-    patients = patients_of(plan, lookup, uniform)
+    return follow_block(plan, mechanism, lookup, patients_of(plan, lookup, uniform), softness)
+
+
+def follow_block(
+    plan: Plan, mechanism: Mechanism, lookup: Lookup, patients: Patients, softness: float | None = None
+) -> Block:
+    """Follow patients that are known already; see :func:`simulate_block`."""
     return Block(patients, tuple(_through(plan, arm, mechanism, patients, lookup, softness) for arm in plan.arms))
 
 
@@ -83,10 +90,13 @@ def learner_of(mechanism: Mechanism, patients: Patients, lookup: Lookup) -> Lear
 
 def supply_of(plan: Plan, arm: ArmPlan, mechanism: Mechanism, patients: Patients, lookup: Lookup) -> Supply:
     """What the capsules of an arm do, by the whole chain of the mechanism."""
-    if arm.source.is_placebo or not arm.dosed.any():
-        return Placebo()
-    like = patients.quality
-    chain = _in_precision(_chain(arm, mechanism.switches, patients, lookup), like)
+    like, switches = patients.quality, mechanism.switches
+    without = arm.source.is_placebo or not arm.dosed.any()
+    if without and not switches.antagonists_um:
+        return Placebo(xp.zeros_like(like))
+    chain = _in_precision(_chain(arm, switches, patients, lookup), like)
+    if without:
+        return Placebo(extra_gain(chain, xp.zeros_like(like)))
     return Capsules(plan, arm, chain, mechanism.switches.kernel, like)
 
 

@@ -100,13 +100,28 @@ def fresh_body(chain: Chain, like: Array) -> Body:
     return Body((none,) * len(chain.brain.poles), none, none)
 
 
+def corners_of(end_h: float, swallowed_h: float) -> int:
+    """Number of corners of a session's window: where its capsule is swallowed, where absorption starts."""
+    return int(swallowed_h > end_h - _LATEST_LAG_H) + int(swallowed_h > end_h)
+
+
 def window(
-    chain: Chain, *, end_h: float, swallowed_h: float, kernel: Kernel = Kernel.EXPONENTIAL, like: Array
+    chain: Chain,
+    *,
+    end_h: float,
+    swallowed_h: float,
+    kernel: Kernel = Kernel.EXPONENTIAL,
+    like: Array,
+    most_corners: int | None = None,
 ) -> Window:
-    """Tables of a session that ends at ``end_h`` and whose capsule is swallowed at ``swallowed_h``."""
+    """Tables of a session that ends at ``end_h`` and whose capsule is swallowed at ``swallowed_h``.
+
+    ``most_corners`` gives the tables of all sessions of a course the same number of nodes: a corner that lies before
+    the window costs nodes and changes nothing.
+    """
     none = xp.zeros_like(like)
     corners = xp.stack([swallowed_h + chain.brain.lag + none, swallowed_h + none], axis=-1)
-    corners = corners[..., : int(swallowed_h > end_h - _LATEST_LAG_H) + int(swallowed_h > end_h)]
+    corners = corners[..., : corners_of(end_h, swallowed_h) if most_corners is None else most_corners]
     if kernel is Kernel.EXPONENTIAL:
         nodes = exponential_window(session_end_h=end_h, tau_h=chain.window_h, arrivals_h=corners, nodes=_NODES)
     else:

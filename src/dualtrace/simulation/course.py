@@ -107,8 +107,8 @@ def follow(course: Course) -> tuple[Lived, Any]:
 
     rows = {**_rows(course), **course.supply.rows(), **course.patients.session}
     remembered = jax.checkpoint(step, prevent_cse=False)  # a gradient keeps sessions, not exposures
-    found: tuple[Lived, Any] = jax.lax.scan(remembered, _before(course), rows)[1]
-    return found
+    followed: tuple[Lived, Any] = jax.lax.scan(remembered, _before(course), rows)[1]
+    return followed
 
 
 def _rows(course: Course) -> dict[str, Array]:

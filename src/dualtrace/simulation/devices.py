@@ -1,28 +1,20 @@
-"""JAX as this machine can use it best: every core a device, compiled programs kept between runs."""
+"""JAX as this machine can use it best: how many cores there are, compiled programs kept between runs."""
 
 from __future__ import annotations
 
 import functools
 import os
-import sys
 from pathlib import Path
 from typing import Any, cast
 
-_FLAG = "--xla_force_host_platform_device_count"
 CACHE = "DUALTRACE_CACHE"
 """Environment variable: folder of compiled programs; empty for none."""
 
 
-def use_cores(count: int | None = None) -> None:
-    """Let JAX see ``count`` cores (all that this process may use) as devices.
-
-    It has an effect only before JAX is imported; where JAX is there already, or the flag is set, nothing changes.
-    """
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "jax" in sys.modules or _FLAG in flags:
-        return
-    cores = count or len(os.sched_getaffinity(0))
-    os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={cores}".strip()
+def cores() -> int:
+    """Count the cores that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def cache_folder() -> Path | None:

@@ -1,22 +1,26 @@
 """The engine: blocks of patients through every arm, compiled once, in bounded memory, the same bytes however cut.
 
 Patients are simulated in blocks of one fixed size; what a block gives depends on nothing but the plan, the constants,
-the seed and the numbers of its patients. Chunks, devices and workers only say how many blocks go through at once.
+the seed and the numbers of its patients. Chunks, threads and workers only say how many blocks go through at once.
+
+All of them run one program: compiled for another number of devices, or for a loop of another known length, it would
+round differently.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final, get_args
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, final, get_args
 
 import numpy as np
 
 from dualtrace.errors import InputError
 from dualtrace.mechanism.arrays import xp
 from dualtrace.simulation.allotment import BY_CHANCE, allot
-from dualtrace.simulation.block import Block, simulate_block
-from dualtrace.simulation.devices import prepare_jax
+from dualtrace.simulation.block import Block, follow_block
+from dualtrace.simulation.devices import cores, prepare_jax
 from dualtrace.simulation.draws import key_of, uniforms
 from dualtrace.simulation.mechanism import Mechanism, lookup_in
 from dualtrace.simulation.patients import count_of, patients_of
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dualtrace.mechanism.arrays import Array
+    from dualtrace.simulation.patients import Patients
     from dualtrace.simulation.plan import Plan
 
 Precision = Literal["float32", "float64"]
@@ -40,7 +45,7 @@ SHARE = 256 * BLOCK
 
 MOST_PATIENTS = 2**32
 _CHUNK = 32
-"""Blocks per device that go through in one call."""
+"""Blocks that go through in one call, and those for which a program has room at least."""
 
 
 class Rows(NamedTuple):
@@ -82,17 +87,22 @@ class Engine:
     precision
         ``float64``, or ``float32``: about twice as fast, the same patients, means equal to about six digits.
     chunk
-        Blocks per device and call; more need more memory and nothing else changes.
+        Blocks per call; more need more memory and nothing else changes.
+    threads
+        Calls at a time.
     """
 
     plan: Plan
     mechanism: Mechanism
     precision: Precision = "float64"
     chunk: int = _CHUNK
+    threads: int = field(default_factory=cores)
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise InputError(f"a chunk is 1 or more blocks; given {self.chunk}")
+        if self.threads < 1:
+            raise InputError(f"there must be 1 or more threads; given {self.threads}")
         if self.precision not in get_args(Precision):
             raise InputError(f"the precision must be {' or '.join(get_args(Precision))}; given {self.precision!r}")
 
@@ -112,10 +122,8 @@ class Engine:
 
     def _share_sum(self, patients: int, seed: int, share: int) -> Tally:
         parts: list[Tally] = []
-        for first, count in self._chunks(patients, share):
-            found = self._run("tally", patients, seed, first, count)
-            there = min(count, -(-patients // BLOCK) - first)
-            parts += [Tally(*(leaf[b] for leaf in found)) for b in range(there)]
+        for found in self._found("tally", patients, seed, self._chunks(patients, share)):
+            parts += [Tally(*leaves) for leaves in zip(*found, strict=True)]
         return add(parts)
 
     def rows(self, patients: int, seed: int) -> Rows:
@@ -123,11 +131,8 @@ class Engine:
         import jax
 
         _require_patients(patients)
-        parts = [
-            self._run("rows", patients, seed, first, count)
-            for share in range(shares_of(patients))
-            for first, count in self._chunks(patients, share)
-        ]
+        chunks = [one for share in range(shares_of(patients)) for one in self._chunks(patients, share)]
+        parts = list(self._found("rows", patients, seed, chunks))
 
         def joined(*leaves: NDArray[Any]) -> NDArray[Any]:
             flat = [np.moveaxis(leaf, 0, -2).reshape(*leaf.shape[1:-1], -1) for leaf in leaves]
@@ -136,33 +141,31 @@ class Engine:
         whole: Rows = jax.tree.map(joined, *parts)
         return whole
 
-    def _chunks(self, patients: int, share: int) -> Iterator[tuple[int, int]]:
-        """First block and number of blocks of each chunk of a share: large ones, then small ones for the rest.
-
-        There are only two sizes, so that a program is compiled at most twice.
-        """
-        import jax
-
-        small = len(jax.local_devices())
+    def _chunks(self, patients: int, share: int) -> list[tuple[int, int]]:
+        """First block and number of blocks of each chunk of a share."""
         first = share * (SHARE // BLOCK)
         last = min(first + SHARE // BLOCK, -(-patients // BLOCK))
-        while first < last:
-            large = self.chunk * small
-            size = large if last - first > large // 2 else small
-            yield first, size
-            first += size
+        size = min(self.chunk, -(-(last - first) // self.threads))
+        return [(start, min(size, last - start)) for start in range(first, last, size)]
 
-    def _run(self, what: str, patients: int, seed: int, first: int, count: int) -> Any:  # noqa: ANN401
-        """One chunk: ``count`` blocks from the ``first`` on, some of which may lie beyond the last patient."""
+    def _found(self, what: str, patients: int, seed: int, chunks: list[tuple[int, int]]) -> Iterator[Any]:
+        """What each chunk gives, in order; its leaves have the blocks as first axis."""
         import jax
 
-        places = np.arange(first * BLOCK, (first + count) * BLOCK).reshape(count, BLOCK)
-        ids, counted = (places % 2**32).astype(np.uint32), places < patients
-        arms = self._arms(patients, seed)
-        program = _compiled(_Structure(self.plan, self.mechanism, self.precision, what))
-        chosen = np.full(ids.shape, BY_CHANCE, np.int8) if arms is None else _taken(arms, ids, counted)
-        found = program(self.mechanism.values(), key_of(seed), ids, chosen, counted)
-        return jax.tree.map(np.asarray, found)
+        room = max(self.chunk, _CHUNK)
+        key, values, arms = key_of(seed), self.mechanism.values(), self._arms(patients, seed)
+        program = _compiled(_Structure(self.plan, self.mechanism, self.precision, what, room))
+
+        def run(chunk: tuple[int, int]) -> Any:  # noqa: ANN401
+            first, count = chunk
+            places = np.arange(first * BLOCK, (first + room) * BLOCK).reshape(room, BLOCK)
+            ids, counted = (places % 2**32).astype(np.uint32), places < patients
+            chosen = np.full(ids.shape, BY_CHANCE, np.int8) if arms is None else _taken(arms, ids, counted)
+            found = program(values, key, np.int64(count), ids, chosen, counted)
+            return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], found)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            yield from pool.map(run, chunks)
 
     @functools.cached_property
     def _dealt(self) -> dict[tuple[int, int], NDArray[np.int8]]:
@@ -215,10 +218,12 @@ class _Structure:
     mechanism: Mechanism
     precision: Precision
     what: str
+    room: int
 
     @property
     def text(self) -> str:
-        return f"{self.plan.identity} {self.mechanism.memory} {self.mechanism.switches} {self.precision} {self.what}"
+        of = self.mechanism
+        return f"{self.plan.identity} {of.memory} {of.switches} {self.precision} {self.what} {self.room}"
 
     def __hash__(self) -> int:
         return hash(self.text)
@@ -229,27 +234,42 @@ class _Structure:
 
 @functools.lru_cache(maxsize=32)
 def _compiled(structure: _Structure) -> Callable[..., Any]:
-    """Compile one of the engine's outputs for chunks of blocks, shared among the devices."""
+    """Compile one of the engine's outputs for chunks of blocks; the program may run on several threads at a time."""
     import jax
 
     prepare_jax()
-    plan, mechanism, dtype = structure.plan, structure.mechanism, np.dtype(structure.precision)
+    plan, mechanism, room = structure.plan, structure.mechanism, structure.room
+    dtype = np.dtype(structure.precision)
 
-    def one(values: dict[str, Array], key: Array, ids: Array, chosen: Array, counted: Array) -> Any:  # noqa: ANN401
-        uniform = uniforms(key, ids, count_of(plan), dtype)
-        block = simulate_block(plan, mechanism, lookup_in(values, dtype), uniform)
+    def people(values: dict[str, Array], key: Array, ids: Array) -> Patients:
+        return patients_of(plan, lookup_in(values, dtype), uniforms(key, ids, count_of(plan), dtype))
+
+    def followed(values: dict[str, Array], patients: Patients, chosen: Array, counted: Array) -> Any:  # noqa: ANN401
+        block = follow_block(plan, mechanism, lookup_in(values, dtype), patients)
         arm_of = xp.where(chosen == BY_CHANCE, _by_chance(plan, block), chosen)
         return tally(plan, block, arm_of, counted) if structure.what == "tally" else rows_of(plan, block, arm_of)
 
-    def blocks(values: dict[str, Array], key: Array, *parts: Array) -> Any:  # noqa: ANN401
-        return jax.lax.map(lambda part: one(values, key, *part), parts)
+    def looped(one: Callable[..., Any], count: Array, *parts: Any) -> Any:  # noqa: ANN401
+        # The number of blocks is an argument: a loop of known length may be unrolled, and would round otherwise.
+        def at(place: Array) -> list[Any]:
+            return [jax.tree.map(lambda leaf: leaf[place], part) for part in parts]
 
-    mesh = jax.sharding.Mesh(np.array(jax.local_devices()), ("patients",))
-    spec: Any = jax.sharding.PartitionSpec
-    whole, cut = spec(), spec("patients")
-    return jax.jit(
-        jax.shard_map(blocks, mesh=mesh, in_specs=(whole, whole, cut, cut, cut), out_specs=cut, check_vma=False)
-    )
+        def step(place: Array, kept: Any) -> Any:  # noqa: ANN401
+            return jax.tree.map(lambda whole, new: whole.at[place].set(new), kept, one(*at(place)))
+
+        shapes = jax.eval_shape(one, *at(xp.asarray(0)))
+        empty = jax.tree.map(lambda leaf: xp.zeros_like(count, leaf.dtype, shape=(room, *leaf.shape)), shapes)
+        return jax.lax.fori_loop(0, count, step, empty)
+
+    def blocks(values: dict[str, Array], key: Array, count: Array, ids: Array, *parts: Array) -> Any:  # noqa: ANN401
+        # Two loops, because what one loop leaves behind is worked out once; in one loop the compiler makes a
+        # patient's random numbers again wherever they are used.
+        made = looped(functools.partial(people, values, key), count, ids)
+        return looped(functools.partial(followed, values), count, made, *parts)
+
+    sizes = [np.zeros((room, BLOCK), kind) for kind in (np.uint32, np.int8, np.bool_)]
+    lowered = jax.jit(blocks).lower(mechanism.values(), key_of(0), np.int64(0), *sizes)
+    return cast("Callable[..., Any]", lowered.compile())
 
 
 def _by_chance(plan: Plan, block: Block) -> Array:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
+from dualtrace.errors import InputError
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.chain import DEFAULT, Switches
 from dualtrace.mechanism.memory.registry import memory_model
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
     from dualtrace.mechanism.arrays import Array
     from dualtrace.mechanism.parameters import Lookup, ParameterTable
+
+
+STRUCTURAL = frozenset({"transit.stages"})
+"""Constants that set how many equations there are: a compiled program has them built in."""
 
 
 @final
@@ -34,7 +39,7 @@ class Mechanism:
     Raises
     ------
     InputError
-        The model or a constant is unknown, or a value lies outside its range.
+        The model or a constant is unknown, a value lies outside its range, or it would change the equations.
     """
 
     memory: str = "dual_trace"
@@ -44,6 +49,12 @@ class Mechanism:
     def __post_init__(self) -> None:
         memory_model(self.memory)
         self.table()
+        for name in STRUCTURAL & set(self.changes):
+            if self.changes[name] != load_parameters().parameters[name].value:
+                raise InputError(
+                    f"{name} sets how many equations there are, and a virtual trial keeps it at "
+                    f"{load_parameters().parameters[name].value:g}; given {self.changes[name]:g}"
+                )
 
     def table(self) -> ParameterTable:
         """The constants."""
@@ -59,7 +70,7 @@ def lookup_in(values: Mapping[str, Any], dtype: Any) -> Lookup:  # noqa: ANN401
     table = load_parameters()
 
     def lookup(name: str, unit: str) -> Array:
-        table.number(name, unit)
-        return xp.asarray(values[name], dtype)
+        number = table.number(name, unit)
+        return cast("Array", number) if name in STRUCTURAL else xp.asarray(values[name], dtype)
 
     return lookup

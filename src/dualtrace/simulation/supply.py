@@ -43,7 +43,16 @@ class Supply(ABC):
 
 @final
 class Placebo(Supply):
-    """Capsules without drug."""
+    """Capsules without drug.
+
+    Parameters
+    ----------
+    resting
+        ``M`` of every session without a capsule, ``(n,)``: 0 unless another drug is at the receptor.
+    """
+
+    def __init__(self, resting: Array) -> None:
+        self.resting = resting
 
     def rows(self) -> dict[str, Array]:
         """Nothing differs."""
@@ -54,8 +63,8 @@ class Placebo(Supply):
         return ()
 
     def boost(self, body: Any, row: dict[str, Array], dose_mg: Array) -> Array:  # noqa: ANN401, ARG002
-        """No boost."""
-        return xp.zeros_like(dose_mg)
+        """The same for every session."""
+        return self.resting + xp.zeros_like(dose_mg)
 
     def swallow(self, body: Any, row: dict[str, Array], dose_mg: Array) -> Any:  # noqa: ANN401, ARG002
         """Nothing changes."""
@@ -84,8 +93,12 @@ class Capsules(Supply):
         hours = np.diff(plan.start_h + reference, append=plan.start_h[-1] + reference[-1] + _LAST_H)
         sessions, self.window_of = np.unique(np.stack([ends, swallowed], axis=1), axis=0, return_inverse=True)
         gaps, self.carry_of = np.unique(np.stack([hours, swallowed, reference], axis=1), axis=0, return_inverse=True)
+        most = max(capsule.corners_of(end, swallowed) for end, swallowed in sessions)
         self.windows = self._stacked(
-            [capsule.window(chain, end_h=e, swallowed_h=s, kernel=kernel, like=like) for e, s in sessions]
+            [
+                capsule.window(chain, end_h=e, swallowed_h=s, kernel=kernel, like=like, most_corners=most)
+                for e, s in sessions
+            ]
         )
         self.carries = self._stacked(
             [capsule.carry(chain, h, swallowed_h=s, reference_h=r, like=like) for h, s, r in gaps]

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from dualtrace.simulation.block import ArmCourse, Block
     from dualtrace.simulation.plan import Plan
 
-GAIN_EDGES = np.round(np.arange(-1.5, 1.5001, 0.05), 2)
-"""Edges of the histogram of each patient's own benefit, in SDs at baseline; the outer bins are open."""
+GAIN_EDGES = np.round(np.arange(-1.525, 1.526, 0.05), 3)
+"""Edges of the histogram of each patient's own benefit, in SDs at baseline; the outer bins are open.
+
+No benefit lies in the middle of a bin: at an edge, rounding would decide where a patient without capsules is counted.
+"""
 
 FEAR_BINS = 10
 """Bins of fear at the end of a session, 0 to 100 SUDS."""
@@ -63,8 +66,9 @@ class Tally(NamedTuple):
     better, worse
         Patients better or worse off by a tenth of an SD or more, ``(A, V)``.
     moderated, moderated_gain
-        Sessions by :data:`FEAR_BINS` of their end fear, and by how much less fear (SUDS) the next one began
-        than in the reference arm, ``(A, bins)``; every session but the last.
+        Sessions with drug, all but the last, by :data:`FEAR_BINS` of their end fear, and by how much more fear
+        (SUDS) fell from the start of the session to the start of the next one than in the reference arm,
+        ``(A, bins)``.
     """
 
     allotted: Array
@@ -173,8 +177,9 @@ def _as_twins(plan: Plan, arm: ArmCourse, reference: ArmCourse, counted: Array) 
     bins = xp.searchsorted(edges, gain[plan.last_of_treatment], side="right")
     numbers = xp.asarray(np.arange(edges.size + 1))[:, None]
     fear = xp.clip((FEAR_BINS * arm.lived.end_fear).astype(int), 0, FEAR_BINS - 1)[:-1]
-    less = reference.lived.start[1:] - arm.lived.start[1:]
+    less = xp.diff(reference.lived.start, axis=0) - xp.diff(arm.lived.start, axis=0)
     both = (arm.lived.attended[1:] > 0) & (reference.lived.attended[1:] > 0) & xp.isfinite(less) & counted
+    both = both & (arm.lived.dose_mg[:-1] > 0)
     by_fear = (fear[None] == xp.asarray(np.arange(FEAR_BINS))[:, None, None]) & both[None]
     return (
         _sum(true, counted),

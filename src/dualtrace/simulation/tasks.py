@@ -49,7 +49,7 @@ def share_sums(inputs: Mapping[str, Any], seed: int) -> dict[str, dict[str, NDAr
     """Sums over one share: the function of the tasks; one table per field of :class:`Tally`, flattened."""
     plan = plan_of(protocol_from(inputs["protocol"], "task"))
     mechanism = Mechanism(inputs["memory"], _switches(inputs["switches"]), dict(inputs["changes"]))
-    engine = Engine(plan, mechanism, inputs["precision"])
+    engine = Engine(plan, mechanism, inputs["precision"], threads=1)  # the workers share the cores
     sums = engine.sums(int(inputs["patients"]), seed, share=int(inputs["share"]))
     return {name: {"sum": np.ravel(np.asarray(leaf, float))} for name, leaf in sums._asdict().items()}
 
