@@ -58,7 +58,13 @@ def simulate_block(
     softness
         Width of the comparisons of dosing rules, for gradients; ``None``: hard.
     """
-    patients = patients_of(plan, lookup, uniform)
+    return follow_block(plan, mechanism, lookup, patients_of(plan, lookup, uniform), softness)
+
+
+def follow_block(
+    plan: Plan, mechanism: Mechanism, lookup: Lookup, patients: Patients, softness: float | None = None
+) -> Block:
+    """Follow patients that are known already; see :func:`simulate_block`."""
     return Block(patients, tuple(_through(plan, arm, mechanism, patients, lookup, softness) for arm in plan.arms))
 
 

@@ -7,12 +7,13 @@ expectations the same places are filled from a Sobol sequence instead.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dualtrace.errors import InputError
-from dualtrace.mechanism.arrays import uses_jax, xp
+from dualtrace.mechanism.arrays import xp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,12 +59,13 @@ def uniforms(key: Array, patients: Array, count: int, dtype: Any) -> Array:  # n
 
     Notes
     -----
-    Threefry-2x32 with 20 rounds (Salmon et al. 2011, doi 10.1145/2063384.2063405), counter (patient, place).
+    Threefry-2x32 with 20 rounds (Salmon et al. 2011, doi 10.1145/2063384.2063405), counter (patient, place // 2);
+    the two words of a counter are the numbers at an even place and at the next.
     """
-    pairs = -(-count // 2)
-    place = xp.asarray(np.arange(pairs, dtype=np.uint32))[:, None]
-    first, second = threefry(key, xp.broadcast_to(patients, (pairs, *patients.shape)), place)
-    words = xp.stack([first, second], axis=1).reshape(2 * pairs, *patients.shape)[:count]
+    place = xp.asarray(np.arange(count, dtype=np.uint32))[:, None]
+    even, odd = threefry(key, xp.broadcast_to(patients, (count, *patients.shape)), place // np.uint32(2))
+    # Chosen rather than interleaved: an interleaved array that is cut takes five times as long.
+    words = xp.where(place % np.uint32(2) == 0, even, odd)
     return ((words >> (32 - _BITS)).astype(dtype) + 0.5) * 2.0**-_BITS
 
 
@@ -94,11 +96,64 @@ def sobol(count: int, patients: int, seed: int) -> NDArray[np.float64]:
 
 
 def normal(uniform: Array) -> Array:
-    """Standard normal numbers from uniform ones, by the quantile function."""
-    if uses_jax(uniform):
-        import jax
+    """Standard normal numbers from uniform ones between 2^-24 and 1 - 2^-24, by the quantile function.
 
-        return jax.scipy.special.ndtri(uniform)
-    from scipy.special import ndtri
+    Wichura 1988, doi 10.2307/2347330, algorithm AS 241 (PPND16) without its last region, which begins at 1.4e-11.
+    """
+    offset = uniform - 0.5
+    middle = offset * _ratio(_MIDDLE, _EDGE**2 - offset**2)
+    far = _ratio(_TAIL, xp.sqrt(-xp.log(xp.minimum(uniform, 1 - uniform))) - 1.6)
+    return xp.where(xp.abs(offset) <= _EDGE, middle, xp.sign(offset) * far)
 
-    return xp.asarray(ndtri(uniform))
+
+def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], at: Array) -> Array:
+    over, under = (reduce(lambda value, one: value * at + one, rest, first) for first, *rest in coefficients)
+    return xp.asarray(over / under)
+
+
+_EDGE = 0.425
+_MIDDLE = (
+    (
+        2509.0809287301226727,
+        33430.575583588128105,
+        67265.770927008700853,
+        45921.953931549871457,
+        13731.693765509461125,
+        1971.5909503065514427,
+        133.14166789178437745,
+        3.387132872796366608,
+    ),
+    (
+        5226.495278852854561,
+        28729.085735721942674,
+        39307.89580009271061,
+        21213.794301586595867,
+        5394.1960214247511077,
+        687.1870074920579083,
+        42.313330701600911252,
+        1.0,
+    ),
+)
+_TAIL = (
+    (
+        7.7454501427834140764e-4,
+        0.0227238449892691845833,
+        0.24178072517745061177,
+        1.27045825245236838258,
+        3.64784832476320460504,
+        5.7694972214606914055,
+        4.6303378461565452959,
+        1.42343711074968357734,
+    ),
+    (
+        1.05075007164441684324e-9,
+        5.475938084995344946e-4,
+        0.0151986665636164571966,
+        0.14810397642748007459,
+        0.68976733498510000455,
+        1.6763848301838038494,
+        2.05319162663775882187,
+        1.0,
+    ),
+)
+"""Coefficients of AS 241 above and below the line, highest power first: in the middle, and in the tails."""

@@ -19,7 +19,7 @@ import numpy as np
 from dualtrace.errors import InputError
 from dualtrace.mechanism.arrays import xp
 from dualtrace.simulation.allotment import BY_CHANCE, allot
-from dualtrace.simulation.block import Block, simulate_block
+from dualtrace.simulation.block import Block, follow_block
 from dualtrace.simulation.devices import cores, prepare_jax
 from dualtrace.simulation.draws import key_of, uniforms
 from dualtrace.simulation.mechanism import Mechanism, lookup_in
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dualtrace.mechanism.arrays import Array
+    from dualtrace.simulation.patients import Patients
     from dualtrace.simulation.plan import Plan
 
 Precision = Literal["float32", "float64"]
@@ -240,22 +241,31 @@ def _compiled(structure: _Structure) -> Callable[..., Any]:
     plan, mechanism, room = structure.plan, structure.mechanism, structure.room
     dtype = np.dtype(structure.precision)
 
-    @jax.jit
-    def one(values: dict[str, Array], key: Array, ids: Array, chosen: Array, counted: Array) -> Any:  # noqa: ANN401
-        uniform = uniforms(key, ids, count_of(plan), dtype)
-        block = simulate_block(plan, mechanism, lookup_in(values, dtype), uniform)
+    def people(values: dict[str, Array], key: Array, ids: Array) -> Patients:
+        return patients_of(plan, lookup_in(values, dtype), uniforms(key, ids, count_of(plan), dtype))
+
+    def followed(values: dict[str, Array], patients: Patients, chosen: Array, counted: Array) -> Any:  # noqa: ANN401
+        block = follow_block(plan, mechanism, lookup_in(values, dtype), patients)
         arm_of = xp.where(chosen == BY_CHANCE, _by_chance(plan, block), chosen)
         return tally(plan, block, arm_of, counted) if structure.what == "tally" else rows_of(plan, block, arm_of)
 
-    def blocks(values: dict[str, Array], key: Array, count: Array, *parts: Array) -> Any:  # noqa: ANN401
+    def looped(one: Callable[..., Any], count: Array, *parts: Any) -> Any:  # noqa: ANN401
         # The number of blocks is an argument: a loop of known length may be unrolled, and would round otherwise.
-        def step(at: Array, kept: Any) -> Any:  # noqa: ANN401
-            found = one(values, key, *(part[at] for part in parts))
-            return jax.tree.map(lambda whole, new: whole.at[at].set(new), kept, found)
+        def at(place: Array) -> list[Any]:
+            return [jax.tree.map(lambda leaf: leaf[place], part) for part in parts]
 
-        shapes = jax.eval_shape(one, values, key, *(part[0] for part in parts))
+        def step(place: Array, kept: Any) -> Any:  # noqa: ANN401
+            return jax.tree.map(lambda whole, new: whole.at[place].set(new), kept, one(*at(place)))
+
+        shapes = jax.eval_shape(one, *at(np.int64(0)))
         empty = jax.tree.map(lambda leaf: xp.zeros_like(count, leaf.dtype, shape=(room, *leaf.shape)), shapes)
         return jax.lax.fori_loop(0, count, step, empty)
+
+    def blocks(values: dict[str, Array], key: Array, count: Array, ids: Array, *parts: Array) -> Any:  # noqa: ANN401
+        # Two loops, because what one loop leaves behind is worked out once; in one loop the compiler makes a
+        # patient's random numbers again wherever they are used.
+        made = looped(functools.partial(people, values, key), count, ids)
+        return looped(functools.partial(followed, values), count, made, *parts)
 
     sizes = [np.zeros((room, BLOCK), kind) for kind in (np.uint32, np.int8, np.bool_)]
     lowered = jax.jit(blocks).lower(mechanism.values(), key_of(0), np.int64(0), *sizes)
