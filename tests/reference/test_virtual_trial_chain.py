@@ -24,7 +24,7 @@ from dualtrace.mechanism.plasma import Covariates
 from dualtrace.mechanism.population import agent_deviations_of, deviations_of, transit_deviations_of
 from dualtrace.mechanism.receptor import Antidepressant
 from dualtrace.simulation import block, capsule
-from dualtrace.simulation.draws import key_of, threefry, uniforms
+from dualtrace.simulation.draws import key_of, normal, threefry, uniforms
 from dualtrace.simulation.dual_trace_learner import DualTraceLearner
 from dualtrace.simulation.learner import AnyLearner, Traits
 from dualtrace.simulation.load import parse_protocol
@@ -281,3 +281,13 @@ def test_another_drug_at_the_receptor_weakens_sessions_with_placebo_as_the_chain
     right = chain_boosts(plan, patients, switches, np.zeros((plan.sessions, PEOPLE)))[0]
     assert right.max() < -0.01
     np.testing.assert_allclose(found, [right, right], rtol=0, atol=1e-12)
+
+
+def test_normals_are_those_of_scipys_quantile_function_in_both_precisions() -> None:
+    places: Any = np.concatenate([[0, 2**22, 2**23 - 1], np.linspace(1, 2**23 - 2, 100_001).astype(int)])
+    uniform = (places + 0.5) / 2**23
+    right = stats.norm.ppf(uniform)
+    np.testing.assert_allclose(normal(uniform), right, rtol=1e-13, atol=1e-15)
+    single = np.asarray(normal(uniform.astype(np.float32)))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, right, rtol=2e-5, atol=2e-6)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast, final
 
-from dualtrace.errors import InputError
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.chain import DEFAULT, Switches
 from dualtrace.mechanism.memory.registry import memory_model
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 STRUCTURAL = frozenset({"transit.stages"})
-"""Constants that set how many equations there are: a compiled program has them built in."""
+"""Constants that set how many equations there are (fixed in the table): a compiled program has them built in."""
 
 
 @final
@@ -39,7 +38,7 @@ class Mechanism:
     Raises
     ------
     InputError
-        The model or a constant is unknown, a value lies outside its range, or it would change the equations.
+        The model or a constant is unknown, or a value lies outside its range.
     """
 
     memory: str = "dual_trace"
@@ -49,12 +48,6 @@ class Mechanism:
     def __post_init__(self) -> None:
         memory_model(self.memory)
         self.table()
-        for name in STRUCTURAL & set(self.changes):
-            if self.changes[name] != load_parameters().parameters[name].value:
-                raise InputError(
-                    f"{name} sets how many equations there are, and a virtual trial keeps it at "
-                    f"{load_parameters().parameters[name].value:g}; given {self.changes[name]:g}"
-                )
 
     def table(self) -> ParameterTable:
         """The constants."""
