@@ -180,7 +180,7 @@ def test_decisions_replay_and_know_what_the_tables_show() -> None:
         else:
             assert decided["moment"][row] == "before"
             assert decided["known_last_suds"][row] == end[patient, session - 1]
-            assert decided["known_baseline"][row] == table["LSAS_baseline"][patient]
+            assert decided["known_baseline"][row] == pytest.approx(table["LSAS_baseline"][patient], rel=1e-12)
             assert decided["known_score"][row] == pytest.approx(table["LSAS_mid"][patient], rel=1e-12)
 
 
@@ -382,8 +382,8 @@ def test_every_protocol_of_a_published_record_can_be_planned() -> None:
     assert "join them into one session" in refused["sharp2017"]
 
 
-DIFFERENT = ("farrell2018", "tart2013")
-"""Children dosed by weight; capsules after the session, four scales."""
+QUICK = "farrell2018"
+"""One session, children dosed by weight."""
 
 
 def simulated(name: str, protocol: Protocol) -> None:
@@ -394,13 +394,12 @@ def simulated(name: str, protocol: Protocol) -> None:
         assert np.isfinite(np.asarray(leaf)).all(), name
 
 
-@pytest.mark.parametrize("name", DIFFERENT)
-def test_protocols_of_published_records_can_be_simulated(name: str) -> None:
-    simulated(name, planned()[name])
+def test_a_protocol_of_a_published_record_can_be_simulated() -> None:
+    simulated(QUICK, planned()[QUICK])
 
 
 @pytest.mark.slow
 def test_every_protocol_of_a_published_record_can_be_simulated() -> None:
     for name, protocol in planned().items():
-        if name not in (*DIFFERENT, "sharp2017"):
+        if name not in (QUICK, "sharp2017"):
             simulated(name, protocol)
