@@ -288,7 +288,7 @@ def _supply_of(plan: Any) -> Any:
     ids: Any = np.arange(4, dtype=np.uint32)
     key: Any = key_of(1)
     patients = patients_of(plan, lookup, uniforms(key, ids, count_of(plan), np.float64))
-    return block._supply(plan, plan.arms[0], Mechanism(), patients, lookup)
+    return block.supply_of(plan, plan.arms[0], Mechanism(), patients, lookup)
 
 
 def test_a_placebo_arm_may_come_first_and_there_need_be_none() -> None:

@@ -152,7 +152,7 @@ def boosts(plan: Plan, patients: Patients, switches: Switches, taken: Any) -> ND
     """``M`` of every session as the virtual trial carries it along, ``(sessions, n)``."""
     mechanism = Mechanism(switches=switches)
     lookup = lookup_in(mechanism.values(), np.float64)
-    supply = block._supply(plan, plan.arms[0], mechanism, patients, lookup)
+    supply = block.supply_of(plan, plan.arms[0], mechanism, patients, lookup)
     body, found = supply.start(), []
     for session in range(plan.sessions):
         row = {name: values[session] for name, values in supply.rows().items()}
@@ -275,7 +275,7 @@ def test_another_drug_at_the_receptor_weakens_sessions_with_placebo_as_the_chain
     lookup = lookup_in(mechanism.values(), np.float64)
     found = []
     for arm in plan.arms:
-        supply = block._supply(plan, arm, mechanism, patients, lookup)
+        supply = block.supply_of(plan, arm, mechanism, patients, lookup)
         row = {name: values[0] for name, values in supply.rows().items()}
         found.append(supply.boost(supply.start(), row, NONE))
     right = chain_boosts(plan, patients, switches, np.zeros((plan.sessions, PEOPLE)))[0]

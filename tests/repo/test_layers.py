@@ -34,6 +34,7 @@ MAY_IMPORT = {
         "analysis",
         "runner",
     },
+    "calibration": {"errors", "frozen", "extras", "evidence", "effects", "mechanism", "runner", "simulation"},
     "report": {"errors", "evidence", "effects", "pooling", "analysis", "mechanism", "experiments", "simulation"},
     "cli": {
         "errors",

@@ -75,7 +75,7 @@ def _through(
     outside = learner.fear_outside(learner.start())
     symptoms = Symptoms(plan, patients, outside, lookup, () if arm.rule is None else arm.rule.names)
     dose_mg = xp.asarray(arm.source.dose_for(patients.covariates.weight), patients.quality.dtype)
-    supply = _supply(plan, arm, mechanism, patients, lookup)
+    supply = supply_of(plan, arm, mechanism, patients, lookup)
     lived, states = follow(Course(plan, arm, patients, learner, symptoms, supply, dose_mg, lookup, softness))
     return ArmCourse(lived, symptoms.scores(learner, states))
 
@@ -88,7 +88,8 @@ def learner_of(mechanism: Mechanism, patients: Patients, lookup: Lookup) -> Lear
     return AnyLearner(model, lookup, patients.traits)
 
 
-def _supply(plan: Plan, arm: ArmPlan, mechanism: Mechanism, patients: Patients, lookup: Lookup) -> Supply:
+def supply_of(plan: Plan, arm: ArmPlan, mechanism: Mechanism, patients: Patients, lookup: Lookup) -> Supply:
+    """What the capsules of an arm do, by the whole chain of the mechanism."""
     like, switches = patients.quality, mechanism.switches
     without = arm.source.is_placebo or not arm.dosed.any()
     if without and not switches.antagonists_um:

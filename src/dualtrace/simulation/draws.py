@@ -7,7 +7,6 @@ expectations the same places are filled from a Sobol sequence instead.
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,8 +106,16 @@ def normal(uniform: Array) -> Array:
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], at: Array) -> Array:
-    over, under = (reduce(lambda value, one: value * at + one, rest, first) for first, *rest in coefficients)
-    return xp.asarray(over / under)
+    over, under = (_polynomial(part, at) for part in coefficients)
+    return over / under
+
+
+def _polynomial(coefficients: tuple[float, ...], at: Array) -> Array:
+    """Value by Horner's rule, the highest power first."""
+    value = xp.full_like(at, coefficients[0])
+    for one in coefficients[1:]:
+        value = value * at + one
+    return value
 
 
 _EDGE = 0.425

@@ -257,7 +257,7 @@ def _compiled(structure: _Structure) -> Callable[..., Any]:
         def step(place: Array, kept: Any) -> Any:  # noqa: ANN401
             return jax.tree.map(lambda whole, new: whole.at[place].set(new), kept, one(*at(place)))
 
-        shapes = jax.eval_shape(one, *at(np.int64(0)))
+        shapes = jax.eval_shape(one, *at(xp.asarray(0)))
         empty = jax.tree.map(lambda leaf: xp.zeros_like(count, leaf.dtype, shape=(room, *leaf.shape)), shapes)
         return jax.lax.fori_loop(0, count, step, empty)
 

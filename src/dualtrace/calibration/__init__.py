@@ -1,0 +1,1 @@
+"""The mechanism against the trials: what the trials say, what the mechanism predicts of them, and rival accounts."""

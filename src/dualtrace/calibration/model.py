@@ -1,0 +1,181 @@
+"""The whole model of one account: shared constants, disorders partially pooled, trials with a deviation of their own.
+
+Everything is a pure function of a dictionary of parameters, so that NUTS, Laplace's approximation, prior draws and
+leave-one-out use the same code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+
+from dualtrace.calibration.courses import Courses, Population, lay_out
+from dualtrace.calibration.likelihood import placebo_log_likelihood, trial_log_likelihoods
+from dualtrace.calibration.outcomes import Rows, predicted, rows_of
+from dualtrace.calibration.predict import Constants
+from dualtrace.calibration.targets import DISORDERS, Subject
+from dualtrace.mechanism.arrays import xp
+from dualtrace.mechanism.parameters import load_parameters
+from dualtrace.simulation.mechanism import lookup_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dualtrace.calibration.rivals import Rival
+    from dualtrace.mechanism.arrays import Array
+    from dualtrace.mechanism.prior import Prior
+
+LEARNING = (
+    "dual_trace.safety_rate",
+    "dual_trace.lability_threshold",
+    "dual_trace.lability_closes",
+    "dual_trace.storage_opens",
+    "clinic.quality",
+    "clinic.generalisation",
+    "clinic.fear_share",
+    "clinic.nonspecific",
+)
+"""Shared constants of learning and symptoms, with the priors of ``parameters.yaml``."""
+
+THREAT = ("dual_trace.restabilisation",)
+TOLERANCE = ("tolerance.jump", "tolerance.recovery")
+STRENGTH = ("calibration.strength",)
+AROUSAL = ("calibration.arousal",)
+STATISTICAL = ("calibration.mean_effect", "calibration.disorder_effect_sd")
+HETEROGENEITY = "calibration.heterogeneity"
+PLACEBO_SD = "calibration.placebo_sd"
+BY_DISORDER = ("learning", "quality", "nonspecific")
+"""What differs between disorders: deviations of the log rate of learning and of two logits."""
+
+BY_DISORDER_SD = "calibration.disorder_sd"
+EFFECT_BY_DISORDER = "effect"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The trials laid out: made once, shared by all accounts.
+
+    Attributes
+    ----------
+    subjects
+        The trials, in the order of ``rows.trial``.
+    """
+
+    subjects: tuple[Subject, ...]
+    courses: Courses
+    population: Population
+    rows: Rows
+    disorder_of_arm: Array
+
+    @property
+    def trials(self) -> int:
+        """Number of trials."""
+        return len(self.subjects)
+
+
+def problem_of(subjects: Sequence[Subject], *, points: int = 64, seed: int = 0) -> Problem:
+    """Lay the trials out with ``points`` quasi-random patients (a power of two)."""
+    import jax
+
+    courses, population, numbers = lay_out(subjects, points=points, seed=seed)
+    names = [disorder.value for disorder in DISORDERS]
+    lookup = lookup_in({n: p.value for n, p in load_parameters().parameters.items()}, np.float64)
+    rows = rows_of(subjects, numbers, population, names, lookup)
+    disorders = np.array(
+        [names.index(s.trial.disorder.value) for s, own in zip(subjects, numbers, strict=True) for _ in own]
+    )
+    on_device = jax.tree.map(jax.numpy.asarray, (courses, population, rows, disorders))
+    return Problem(tuple(subjects), *on_device)
+
+
+def priors_of(rival: Rival) -> dict[str, Prior]:
+    """Priors of the shared parameters of an account, by name."""
+    names = [HETEROGENEITY]
+    if rival.is_mechanism:
+        names += [PLACEBO_SD, *LEARNING, *STRENGTH, BY_DISORDER_SD]
+        names += THREAT if rival.on_threat else ()
+        names += TOLERANCE if rival.tolerance else ()
+        names += AROUSAL if rival.arousal else ()
+        if not rival.gap:
+            names.remove("dual_trace.lability_closes")
+    elif rival.drug_acts:
+        names += STATISTICAL
+    table = load_parameters()
+    return {name: table.parameter(name).prior for name in names}
+
+
+def deviations_of(rival: Rival) -> tuple[str, ...]:
+    """Standard normal deviations per disorder that an account has, each ``(disorders,)``."""
+    if rival.is_mechanism:
+        return BY_DISORDER
+    return (EFFECT_BY_DISORDER,) if rival.drug_acts else ()
+
+
+def predictions(problem: Problem, rival: Rival, shared: Mapping[str, Any], deviations: Mapping[str, Any]) -> Array:
+    """Predicted effect of every row, ``(R,)``.
+
+    Parameters
+    ----------
+    problem, rival
+        The trials, and the account.
+    shared
+        Shared parameters by name (:func:`priors_of`).
+    deviations
+        Standard normal deviations by name, ``(disorders,)`` (:func:`deviations_of`).
+    """
+    rows = problem.rows
+    if not rival.is_mechanism:
+        return _statistical(rows, rival, shared, deviations)
+    values: dict[str, Any] = {n: p.value for n, p in load_parameters().parameters.items()}
+    values |= {name: value for name, value in shared.items() if name in values}
+    if not rival.gap:
+        values["dual_trace.lability_closes"] = values["dual_trace.storage_opens"]
+    lookup = lookup_in(values, np.float64)
+    spread = shared[BY_DISORDER_SD]
+    of_arm = {name: spread * deviations[name][problem.disorder_of_arm] for name in BY_DISORDER}
+    share = xp.asarray(values["clinic.nonspecific"])
+    constants = Constants(
+        learning=of_arm["learning"],
+        quality=values["clinic.quality"] + of_arm["quality"],
+        nonspecific=xp.log(share / (1 - share)) + of_arm["nonspecific"],
+        safety_strength=xp.asarray(shared["calibration.strength"]),
+        threat_strength=xp.asarray(shared["calibration.strength"] if rival.on_threat else 0.0),
+        arousal=xp.asarray(shared.get("calibration.arousal", 0.0)),
+        jump=xp.asarray(values["tolerance.jump"] if rival.tolerance else 0.0),
+        recovery_h=xp.asarray(24.0 * values["tolerance.recovery"]),
+    )
+    return predicted(rows, problem.courses, problem.population, constants, lookup)
+
+
+def _statistical(rows: Rows, rival: Rival, shared: Mapping[str, Any], deviations: Mapping[str, Any]) -> Array:
+    """One effect per disorder in SMD, times pi/sqrt(3) for log odds; nothing is said of the change with placebo."""
+    if not rival.drug_acts:
+        return xp.zeros_like(rows.y)
+    own = shared["calibration.disorder_effect_sd"] * deviations[EFFECT_BY_DISORDER]
+    effect = shared["calibration.mean_effect"] + own
+    ratio = (rows.standard == 2) | (rows.standard == 3)
+    return xp.asarray(effect[rows.disorder] * xp.where(ratio, np.pi / np.sqrt(3), 1.0))
+
+
+def log_likelihoods(
+    problem: Problem, rival: Rival, shared: Mapping[str, Any], deviations: Mapping[str, Any]
+) -> tuple[Array, Array]:
+    """Log-likelihood of the drug's effects in every trial ``(trials,)``, and of all changes with placebo.
+
+    Accounts are compared by the first alone: those without a mechanism say nothing of placebo, and their second
+    part is 0.
+    """
+    rows, expected = problem.rows, predictions(problem, rival, shared, deviations)
+    of_trials = trial_log_likelihoods(
+        rows,
+        expected,
+        trials=problem.trials,
+        heterogeneity=shared["calibration.heterogeneity"],
+        shared=load_parameters().number("calibration.shared_error", "1"),
+    )
+    if not rival.is_mechanism:
+        return of_trials, xp.zeros_like(of_trials[0])
+    return of_trials, placebo_log_likelihood(rows, expected, placebo_sd=shared["calibration.placebo_sd"])
