@@ -51,7 +51,7 @@ def lost_before(doses: Doses, tolerance: Tolerance) -> Array:
 
 
 def lost_at(times_h: ArrayLike, doses: Doses, tolerance: Tolerance) -> Array:
-    """Lost share in force at any time: that of the latest dose, recovering; 0 before the first dose. 0 mg are no dose."""
+    """Lost share in force at any time: that of the latest dose (above 0 mg), recovering; 0 before the first."""
     times = xp.asarray(times_h)[..., None]
     recovery = xp.asarray(tolerance.recovery_h)[..., None]
     swallowed = (times >= doses.time_h) & (doses.amount_mg > 0)
