@@ -21,6 +21,7 @@ from dualtrace.simulation.load import parse_protocol
 from dualtrace.simulation.mechanism import Mechanism
 from dualtrace.simulation.plan import plan_of
 from dualtrace.simulation.tally import GAIN_EDGES, Tally, tally_shapes
+from dualtrace.simulation.tasks import share_sums, sums_from, tasks_of
 from virtual_blocks import SMALL
 
 if TYPE_CHECKING:
@@ -102,6 +103,16 @@ def test_shares_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert digest(whole) == digest(engine().sums(MANY, 7))
     for one, other in zip(whole, sums(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_tasks_of_a_run_give_the_bytes_of_a_run_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each task is a share by itself, worked out from plain values as a worker gets them."""
+    monkeypatch.setattr("dualtrace.simulation.engine.SHARE", 8 * BLOCK)
+    protocol = parse_protocol(SMALL)
+    tasks = tasks_of(protocol, Mechanism(), patients=MANY, seed=7)
+    assert len(tasks) == 3
+    results = [share_sums(json.loads(json.dumps(task.plain()))["inputs"], task.seed) for task in tasks]
+    assert digest(sums_from(protocol, results)) == digest(engine().sums(MANY, 7))
 
 
 def test_another_seed_gives_other_bytes() -> None:

@@ -169,9 +169,7 @@ def chain_boosts(plan: Plan, patients: Patients, switches: Switches, taken: Any)
     found = np.empty(taken.shape)
     for i, session in itertools.product(range(PEOPLE), range(plan.sessions)):
         chain = chain_of_one(plan, switches, patients, i)
-        there = taken[: session + 1, i] > 0
-        there[0] |= not there.any()  # a first dose of 0 mg is none
-        doses = Doses(swallowed[: session + 1][there], 100 * taken[: session + 1, i][there])
+        doses = Doses(swallowed[: session + 1], 100 * taken[: session + 1, i])  # 0 mg are no dose
         found[session, i] = consolidation_boost(chain, doses, ends[session], switches.kernel)
     return found
 

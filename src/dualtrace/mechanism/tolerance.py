@@ -51,13 +51,13 @@ def lost_before(doses: Doses, tolerance: Tolerance) -> Array:
 
 
 def lost_at(times_h: ArrayLike, doses: Doses, tolerance: Tolerance) -> Array:
-    """Lost share in force at any time: that of the latest dose, recovering; 0 before the first dose."""
+    """Lost share in force at any time: that of the latest dose (above 0 mg), recovering; 0 before the first."""
     times = xp.asarray(times_h)[..., None]
     recovery = xp.asarray(tolerance.recovery_h)[..., None]
-    swallowed = times >= doses.time_h
-    superseded = xp.concatenate([swallowed[..., 1:], xp.zeros_like(swallowed[..., :1])], axis=-1)
+    swallowed = (times >= doses.time_h) & (doses.amount_mg > 0)
+    since = xp.cumsum(swallowed[..., ::-1], axis=-1)[..., ::-1]  # doses from each one on
     remaining = lost_before(doses, tolerance) * xp.exp(-xp.maximum(times - doses.time_h, 0) / recovery)
-    return xp.sum(xp.where(swallowed & ~superseded, remaining, 0), axis=-1)
+    return xp.sum(xp.where(swallowed & (since == 1), remaining, 0), axis=-1)
 
 
 def effective_gain(gain: ArrayLike, lost: ArrayLike) -> Array:

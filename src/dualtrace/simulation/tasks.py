@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualtrace.errors import InputError
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.chain import Structure, Switches
 from dualtrace.mechanism.consolidation import Kernel
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dualtrace.simulation.engine import Precision
+    from dualtrace.simulation.plan import Plan
     from dualtrace.simulation.protocol import Protocol
 
 FUNCTION = "dualtrace.simulation.tasks:share_sums"
@@ -37,6 +39,7 @@ def tasks_of(
         "protocol": protocol_content(protocol),
         "memory": mechanism.memory,
         "switches": _plain(mechanism.switches),
+        "agents": _agents(plan_of(protocol)),
         "constants": mechanism.values(),
         "changes": dict(mechanism.changes),
         "precision": precision,
@@ -46,8 +49,17 @@ def tasks_of(
 
 
 def share_sums(inputs: Mapping[str, Any], seed: int) -> dict[str, dict[str, NDArray[Any]]]:
-    """Sums over one share: the function of the tasks; one table per field of :class:`Tally`, flattened."""
+    """Sums over one share: the function of the tasks; one table per field of :class:`Tally`, flattened.
+
+    Raises
+    ------
+    InputError
+        The file of an agent has changed since the task was made.
+    """
     plan = plan_of(protocol_from(inputs["protocol"], "task"))
+    if _agents(plan) != inputs["agents"]:
+        names = ", ".join(arm.source.agent for arm in plan.arms if arm.agent is not None)
+        raise InputError(f"an agent ({names}) is not what it was when the run began; begin the run anew")
     mechanism = Mechanism(inputs["memory"], _switches(inputs["switches"]), dict(inputs["changes"]))
     engine = Engine(plan, mechanism, inputs["precision"], threads=1)  # the workers share the cores
     sums = engine.sums(int(inputs["patients"]), seed, share=int(inputs["share"]))
@@ -63,6 +75,11 @@ def sums_from(protocol: Protocol, results: Iterable[Mapping[str, Mapping[str, ND
             for tables in results
         ]
     )
+
+
+def _agents(plan: Plan) -> list[dict[str, Any]]:
+    """The agents themselves: a protocol names a file, whose content may change."""
+    return [arm.agent.model_dump(mode="json") for arm in plan.arms if arm.agent is not None]
 
 
 def _plain(switches: Switches) -> dict[str, Any]:
