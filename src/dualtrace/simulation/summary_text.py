@@ -54,7 +54,7 @@ def _lines(found: Summary) -> Iterator[str]:
     yield f"\nWHAT NO TRIAL SEES: every patient against the same patient in {found.reference}"
     yield _indented(_visits(found))
     yield from _quantiles(found)
-    yield "  SUDS less at the start of the next session, by SUDS at the end of this one"
+    yield "  SUDS more lost from a session with drug to the next one, by SUDS at its end"
     yield _indented(_by_fear(found.unseen), "    ")
 
 

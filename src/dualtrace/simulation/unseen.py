@@ -51,7 +51,8 @@ class ByFear(Result):
     sessions
         How many.
     less_fear
-        By how many SUDS less the next session began than in the reference arm, on average; NaN of no session.
+        SUDS more lost from the start of the session to that of the next one than in the reference arm, on average; NaN
+        of no session.
     """
 
     low: float

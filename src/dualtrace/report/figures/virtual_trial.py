@@ -311,7 +311,7 @@ def _enough(one: Unseen) -> list[tuple[float, float, int]]:
 
 
 def by_fear_spec(found: Summary) -> LinesSpec:
-    """Benefit at the next session by fear at the end of the session before; larger marks are more sessions."""
+    """Benefit of one session's capsule by fear at its end; larger marks are more sessions."""
     colors, names = _colors(found), _names(found)
     series = []
     for one in found.unseen:
@@ -327,16 +327,16 @@ def by_fear_spec(found: Summary) -> LinesSpec:
         )
     return LinesSpec(
         title="Benefit by fear at the end of the session",
-        labels=("SUDS at the end of the session", "SUDS less at the next start"),
+        labels=("SUDS at the end of the session", "SUDS by which more was lost"),
         series=tuple(one for one in series if one.x),
         keys=tuple((Style(colors[one.arm]), names[one.arm]) for one in found.unseen),
         across=(0.0, 100.0),
         up=_both_sides([y for one in series for y in one.y]),
         level=0.0,
         sides=("less fear with the drug", "more fear with the drug"),
-        footnote=f"Fear reported at the next session against the same patient given {names[found.reference]}, over "
-        "all sessions but the last; larger discs stand for more sessions. Drug given at earlier sessions counts too: "
-        "differences add up.",
+        footnote="Fall of reported fear from the start of a session with the drug to the start of the next one, less "
+        f"that of the same patient given {names[found.reference]}; all sessions but the last. Larger discs stand for "
+        "more sessions.",
     )
 
 
@@ -358,7 +358,7 @@ def by_fear_alt(found: Summary) -> str:
                 f"{best[0]:.0f}, least {number(worst[1], 1)} near {worst[0]:.0f}"
             )
     return (
-        f"How much less fear the next session starts with than in the same patient given "
+        f"How much more fear falls from a session with the drug to the next one than in the same patient given "
         f"{_names(found)[found.reference]}, by fear at the end of the session, virtual trial {found.title}. "
         f"{'; '.join(parts)}."
     )
