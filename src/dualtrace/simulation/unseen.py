@@ -51,8 +51,8 @@ class ByFear(Result):
     sessions
         How many.
     less_fear
-        SUDS more lost from the start of the session to that of the next one than in the reference arm, on average; NaN
-        of no session.
+        SUDS more lost from the start of the session to that of the next one than in the reference arm, on average;
+        NaN of no session.
     """
 
     low: float

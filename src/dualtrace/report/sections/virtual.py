@@ -173,7 +173,7 @@ def _changes(courses: Mapping[str, Course]) -> str:
 def _by_fear(found: Summary) -> str:
     bins = [one for one in found.unseen[0].by_fear if one.sessions >= _LEAST_SESSIONS]
     best, worst = max(bins, key=lambda one: one.less_fear), min(bins, key=lambda one: one.less_fear)
-    told = f"the next one starts with {_suds(best)}, with {_suds(worst)}"
+    told = f"to the next session, fear falls by {_suds(best)}, by {_suds(worst)} than in the same patient on placebo"
     signs = "the sign changes" if best.less_fear > _NOTHING and worst.less_fear < -_NOTHING else "no change of sign"
     return f"{told}; {signs}."
 
@@ -181,8 +181,8 @@ def _by_fear(found: Summary) -> str:
 def _suds(one: ByFear) -> str:
     after = f"after sessions that ended at {one.low:.0f} to {one.high:.0f}"
     if abs(one.less_fear) < _NOTHING:
-        return f"no difference {after}"
-    return f"{number(abs(one.less_fear), 1)} SUDS {'less' if one.less_fear > 0 else 'more'} {after}"
+        return f"no more {after}"
+    return f"{number(abs(one.less_fear), 1)} SUDS {'more' if one.less_fear > 0 else 'less'} {after}"
 
 
 def _harms(found: Summary) -> str:
