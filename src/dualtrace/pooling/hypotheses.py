@@ -290,6 +290,8 @@ def _joint(pooled: Pooled, matrix: Array, rhs: Array | float = 0.0, *, name: str
     """Joint test of the rows of a matrix that are not combinations of others."""
     kept: list[int] = []
     for i in range(len(matrix)):
+        if len(kept) == matrix.shape[1]:  # as many independent rows as there can be
+            break
         tried = matrix[[*kept, i]]
         size = np.linalg.norm(tried, axis=1, keepdims=True)
         if np.linalg.svd(tried / size, compute_uv=False)[-1] > DEPENDENT:
