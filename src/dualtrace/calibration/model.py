@@ -62,6 +62,8 @@ class Problem:
     ----------
     subjects
         The trials, in the order of ``rows.trial``.
+    seed
+        How the quasi-random patients were scrambled.
     """
 
     subjects: tuple[Subject, ...]
@@ -69,6 +71,7 @@ class Problem:
     population: Population
     rows: Rows
     disorder_of_arm: Array
+    seed: int = 0
 
     @property
     def trials(self) -> int:
@@ -87,8 +90,8 @@ def problem_of(subjects: Sequence[Subject], *, points: int = 64, seed: int = 0) 
     disorders = np.array(
         [names.index(s.trial.disorder.value) for s, own in zip(subjects, numbers, strict=True) for _ in own]
     )
-    on_device = jax.tree.map(jax.numpy.asarray, (courses, population, rows, disorders))
-    return Problem(tuple(subjects), *on_device)
+    on_courses, on_population, on_rows, on_disorders = jax.tree.map(jax.numpy.asarray, (courses, population, rows, disorders))
+    return Problem(tuple(subjects), on_courses, on_population, on_rows, on_disorders, seed)
 
 
 def priors_of(rival: Rival) -> dict[str, Prior]:

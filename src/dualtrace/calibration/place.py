@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualtrace.calibration.model import Problem, deviations_of, log_likelihoods, priors_of
+from dualtrace.calibration.model import Problem, deviations_of, log_likelihoods, predictions, priors_of
 from dualtrace.calibration.targets import DISORDERS
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.prior import LogNormal, LogUniform, Normal, Uniform
@@ -61,8 +61,17 @@ def shared_at(rival: Rival, place: Mapping[str, Array]) -> dict[str, Array]:
 
 def at(problem: Problem, rival: Rival, place: Mapping[str, Array]) -> tuple[Array, Array]:
     """Log-likelihood of every trial, and of the changes with placebo, at a place."""
-    deviations = {name: place[name] for name in deviations_of(rival)}
-    return log_likelihoods(problem, rival, shared_at(rival, place), deviations)
+    return log_likelihoods(problem, rival, shared_at(rival, place), _deviations_at(rival, place))
+
+
+def derived_at(problem: Problem, rival: Rival, place: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Log-likelihood of every trial ``(trials,)`` and prediction of every row ``(R,)`` at a place."""
+    expected = predictions(problem, rival, shared_at(rival, place), _deviations_at(rival, place))
+    return at(problem, rival, place)[0], expected
+
+
+def _deviations_at(rival: Rival, place: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: place[name] for name in deviations_of(rival)}
 
 
 def potential(problem: Problem, rival: Rival, place: Mapping[str, Array], left_out: Array | None = None) -> Array:
