@@ -133,14 +133,15 @@ def chain_program(
             dense_mass=True,
             max_tree_depth=(min(_WARM_DEPTH, sampler.max_tree_depth), sampler.max_tree_depth),
         )
-        state = kernel.init(key, sampler.warmup, start, (), {})
-        state = jax.lax.fori_loop(0, sampler.warmup, lambda _, now: kernel.sample(now, (), {}), state)
 
         def draw(now: Any, _: None) -> tuple[Any, tuple[Any, ...]]:  # noqa: ANN401 - numpyro has no types
             then = kernel.sample(now, (), {})
             return then, (then.z, then.diverging, then.num_steps)
 
-        places, divergent, steps = jax.lax.scan(draw, state, length=sampler.draws)[1]
+        # one loop for warm-up and draws: half the program, and compiling it is what takes long
+        state = kernel.init(key, sampler.warmup, start, (), {})
+        all_ = jax.lax.scan(draw, state, length=sampler.warmup + sampler.draws)[1]
+        places, divergent, steps = jax.tree.map(lambda leaf: leaf[sampler.warmup :], all_)
         return places, *jax.lax.map(partial(derived_at, problem, rival), places), divergent, steps
 
     compiled = jax.jit(sample).lower(*_start(rival, sampler, 0), mask).compile()

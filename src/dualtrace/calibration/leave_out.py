@@ -88,11 +88,12 @@ def _one(posterior: Posterior, likelihood: NDArray[np.float64]) -> tuple[float, 
     if posterior.method is Method.NUTS:
         effective = float(stats.ess(np.exp(likelihood - likelihood.max()), method="mean"))
         relative = effective / flat.size if np.isfinite(effective) else 1.0
-    with np.errstate(all="ignore"):  # many equal draws leave no tail to fit: k is then not a number
+    with np.errstate(all="ignore"):  # many equal draws leave no tail to fit: what comes is then not a number
         weights, k = stats.psislw(flat, r_eff=relative)
-    weights = np.asarray(weights)
+    if not (np.isfinite(k) and np.isfinite(weights).all()):
+        weights, k = -flat, np.inf
     elpd = np.logaddexp.reduce(weights + flat) - np.logaddexp.reduce(weights)
-    return float(elpd), float(k) if np.isfinite(k) else np.inf
+    return float(elpd), float(k)
 
 
 def log_predictive(posterior: Posterior, trials: Sequence[str]) -> NDArray[np.float64]:

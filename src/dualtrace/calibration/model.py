@@ -90,7 +90,9 @@ def problem_of(subjects: Sequence[Subject], *, points: int = 64, seed: int = 0) 
     disorders = np.array(
         [names.index(s.trial.disorder.value) for s, own in zip(subjects, numbers, strict=True) for _ in own]
     )
-    on_courses, on_population, on_rows, on_disorders = jax.tree.map(jax.numpy.asarray, (courses, population, rows, disorders))
+    on_courses, on_population, on_rows, on_disorders = jax.tree.map(
+        jax.numpy.asarray, (courses, population, rows, disorders)
+    )
     return Problem(tuple(subjects), on_courses, on_population, on_rows, on_disorders, seed)
 
 

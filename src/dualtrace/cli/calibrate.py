@@ -40,7 +40,7 @@ def fit_options(command: Command) -> Command:
 @fit_options
 @json_option
 @click.pass_context
-def calibrate(ctx: click.Context, /, account: str, save: Path | None, as_json: bool, **asked: Any) -> None:  # noqa: ANN401
+def calibrate(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401
     """Fit an account of the drug's effect to all trials: parameters, checks, predicted against reported.
 
     \b
@@ -52,7 +52,7 @@ def calibrate(ctx: click.Context, /, account: str, save: Path | None, as_json: b
     if ctx.invoked_subcommand is None:
         from dualtrace.cli.calibrated import fit_one
 
-        fit_one(account, save, as_json, asked)
+        fit_one(asked)
 
 
 @calibrate.command()

@@ -19,7 +19,6 @@ from dualtrace.cli.work import carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from dualtrace.calibration.model import Problem
     from dualtrace.calibration.posterior import Estimate, Posterior
@@ -31,14 +30,14 @@ _TRIALS = ("trial", "year", "outcome", "when", "predicted", "5 to 95 %", "report
 _BAND = (0.05, 0.5, 0.95)
 
 
-def fit_one(account: str, save: Path | None, as_json: bool, asked: Mapping[str, Any]) -> None:
+def fit_one(asked: Mapping[str, Any]) -> None:
     """Fit, print, and write the draws where asked."""
-    chosen, setup = rival(account), setup_of(asked)
+    chosen, setup = rival(asked["account"]), setup_of(asked)
     problem = setup.problem()
     posterior = setup.fits(problem, [(chosen, ())], executed(asked))[0]
-    if save is not None:
-        save_posterior(posterior, save)
-    if as_json:
+    if asked["save"] is not None:
+        save_posterior(posterior, asked["save"])
+    if asked["as_json"]:
         print_json(posterior_for_json(problem, posterior))
         return
     click.echo("\n".join(_lines(problem, posterior)))
@@ -54,13 +53,13 @@ def setup_of(asked: Mapping[str, Any]) -> Setup:
         max_tree_depth=asked["depth"],
         seed=asked["seed"],
     )
-    trials = load_trials(asked["trials"], asked["alone"])
+    trials = load_trials(asked["folder"], asked["alone"])
     return Setup(trials, sampler, asked["points"], asked["quick"])
 
 
 def executed(asked: Mapping[str, Any]) -> Callable[[Sequence[Task]], Iterable[Mapping[str, Any]]]:
     """Return what runs tasks as the options say."""
-    return lambda tasks: carry_out(tasks, asked["folder"], asked["processes"], asked["cluster"])
+    return lambda tasks: carry_out(tasks, asked["store"], asked["processes"], asked["cluster"])
 
 
 def data_in_words(problem: Problem) -> str:

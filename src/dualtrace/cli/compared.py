@@ -74,9 +74,9 @@ def _lines(found: Contest) -> list[str]:
         "",
         *aligned(_HEAD, rows),
         "",
-        "elpd: log predictive density of the trials, each left out in turn. Weight: in the mixture that predicts best.",
-        "k > 0.7: trials whose weights are unreliable and that were not fitted without. Rests on: trials each of which",
-        f"alone decides the reading. Newest: {len(found.held_out[0].trials)} trials from {found.since} on, from the others.",
+        "elpd: log predictive density of the trials, each left out in turn. Weight: in the mixture predicting best.",
+        "k > 0.7: trials whose weights are unreliable and that were not fitted without. Rests on: trials, each of",
+        f"which alone decides the reading. Newest: {len(found.held_out[0].trials)} trials from {found.since} on.",
         *(["", "Checks that failed:", *(f"  {failure}" for failure in failures)] if failures else []),
     ]
 
