@@ -142,7 +142,8 @@ def chain_program(
         state = kernel.init(key, sampler.warmup, start, (), {})
         all_ = jax.lax.scan(draw, state, length=sampler.warmup + sampler.draws)[1]
         places, divergent, steps = jax.tree.map(lambda leaf: leaf[sampler.warmup :], all_)
-        return places, *jax.lax.map(partial(derived_at, problem, rival), places), divergent, steps
+        likelihood, _, predicted = jax.lax.map(partial(derived_at, problem, rival), places)
+        return places, likelihood, predicted, divergent, steps
 
     compiled = jax.jit(sample).lower(*_start(rival, sampler, 0), mask).compile()
 

@@ -173,7 +173,12 @@ def log_likelihoods(
     Accounts are compared by the first alone: those without a mechanism say nothing of placebo, and their second
     part is 0.
     """
-    rows, expected = problem.rows, predictions(problem, rival, shared, deviations)
+    return likelihoods_of(problem, rival, shared, predictions(problem, rival, shared, deviations))
+
+
+def likelihoods_of(problem: Problem, rival: Rival, shared: Mapping[str, Any], expected: Array) -> tuple[Array, Array]:
+    """Return the same from what is predicted of every row, ``(R,)``."""
+    rows = problem.rows
     of_trials = trial_log_likelihoods(
         rows,
         expected,
