@@ -102,7 +102,8 @@ def test_a_difference_is_paired_over_trials() -> None:
     ours, theirs = left_out("dual_trace", [-1.0, -2.0, -3.0, -1.5]), left_out("disorder", [-1.2, -1.9, -3.6, -1.6])
     found = difference(ours, theirs)
     each = np.array([0.2, -0.1, 0.6, 0.1])
-    assert (found.difference, found.trials) == (pytest.approx(0.8), 4)
+    assert found.trials == 4
+    assert found.difference == pytest.approx(0.8)
     assert found.se == pytest.approx(np.sqrt(4) * each.std(ddof=1))
 
 

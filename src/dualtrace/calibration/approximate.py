@@ -146,7 +146,7 @@ class _Density:
         """Rows as scores by name, ``(draws, ...)``."""
         import jax
 
-        found: dict[str, Any] = jax.vmap(self._place)(rows)
+        found: dict[str, Any] = jax.vmap(self._place)(jax.numpy.asarray(rows))
         return found
 
     def weighed(self, law: _Law, draws: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], ...]:
@@ -174,7 +174,8 @@ def _adapted(density: _Density, law: _Law, draws: int, rng: np.random.Generator)
         weights = _normalised(power * logs)
         mean = weights @ rows
         away = rows - mean
-        law = _Law(mean, np.linalg.cholesky((weights[:, None] * away).T @ away + _RIDGE * np.eye(mean.size)))
+        spread = (weights[:, None] * away).T @ away + _RIDGE * np.eye(mean.size)
+        law = _Law(mean, np.asarray(np.linalg.cholesky(spread), np.float64))
         if power >= 1:
             break
     return law
