@@ -27,6 +27,24 @@ def numpyro_module(name: str, otherwise: str) -> Any:  # noqa: ANN401 - a module
     return _module(name, "Sampling needs NumPyro", "bayes", otherwise)
 
 
+def arviz_module(name: str, otherwise: str) -> Any:  # noqa: ANN401 - a module that may be absent has no type
+    """Import a module that checking, storing and comparing posteriors need.
+
+    Parameters
+    ----------
+    name
+        The module.
+    otherwise
+        What can be done without it, as a sentence.
+
+    Raises
+    ------
+    InputError
+        With the command that installs it.
+    """
+    return _module(name, "Checking and storing posteriors needs ArviZ", "bayes", otherwise)
+
+
 def cluster_module(name: str, otherwise: str) -> Any:  # noqa: ANN401 - a module that may be absent has no type
     """Import a module that runs on a cluster need.
 

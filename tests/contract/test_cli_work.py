@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("log")
 @work_options
-def verb(log: str, folder: Path, processes: int, cluster: str | None) -> None:
+def verb(log: str, store: Path, processes: int, cluster: str | None) -> None:
     """Draw three times."""
     from pathlib import Path as FilePath
 
-    run = carry_out(draws(FilePath(log), 3), folder, processes, cluster)
+    run = carry_out(draws(FilePath(log), 3), store, processes, cluster)
     click.echo(f"{len(run)} results, {run.computed} computed")
 
 

@@ -47,6 +47,7 @@ MAY_IMPORT = {
         "experiments",
         "runner",
         "simulation",
+        "calibration",
         "report",
     },
 }

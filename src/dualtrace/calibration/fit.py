@@ -1,34 +1,39 @@
-"""The posterior of one account: by NUTS, with gates, or as a quick approximation marked as such.
+"""The posterior of one account by NUTS: chains apart, each a function of its seed and number alone.
 
 Sampling needs the extra ``bayes``. Hoffman & Gelman 2014 (NUTS, no DOI).
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
-from dualtrace.calibration.model import Problem, deviations_of, predictions
-from dualtrace.calibration.place import SHARED, at, middle, potential, shared_at
-from dualtrace.calibration.posterior import Posterior
+from dualtrace.calibration.place import derived_at, middle, potential
+from dualtrace.calibration.posterior import Method, Posterior
+from dualtrace.calibration.provenance import provenance
 from dualtrace.errors import FitError, InputError
 from dualtrace.extras import numpyro_module
+from dualtrace.simulation.devices import cores, prepare_jax
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
+    from dualtrace.calibration.model import Problem
     from dualtrace.calibration.rivals import Rival
     from dualtrace.mechanism.arrays import Array
 
-_DEPTHS = (5, 8)
-"""Deepest tree in warm-up and after it."""
+_WARM_DEPTH = 5
+"""Deepest tree in warm-up, where steps are not yet of the right size."""
 
 _JITTER = 0.3
 _FEWEST = 4
+_DEEPEST = 12
 
 
 @final
@@ -42,6 +47,8 @@ class Sampler:
         Numbers of each.
     target_accept
         Wanted mean acceptance.
+    max_tree_depth
+        Deepest tree after warm-up: up to ``2^depth - 1`` gradients a draw.
     seed
         Of starts and sampling.
     """
@@ -50,6 +57,7 @@ class Sampler:
     warmup: int = 500
     draws: int = 500
     target_accept: float = 0.9
+    max_tree_depth: int = 7
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -60,10 +68,24 @@ class Sampler:
             )
         if not 0 < self.target_accept < 1:
             raise InputError(f"target_accept must lie between 0 and 1; given {self.target_accept:g}")
+        if not 1 <= self.max_tree_depth <= _DEEPEST:
+            raise InputError(f"max_tree_depth must lie between 1 and {_DEEPEST}; given {self.max_tree_depth}")
 
 
-def fit(problem: Problem, rival: Rival, sampler: Sampler, left_out: NDArray[np.float64] | None = None) -> Posterior:
-    """Sample the posterior of an account.
+class Chain(NamedTuple):
+    """One chain: scores by name ``(draws, ...)``, what follows from each draw, divergences, and gradients taken."""
+
+    scores: dict[str, NDArray[np.float64]]
+    log_likelihood: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    divergent: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+
+
+def fit(
+    problem: Problem, rival: Rival, sampler: Sampler | None = None, left_out: NDArray[np.float64] | None = None
+) -> Posterior:
+    """Sample the posterior of an account, as many chains at a time as this process may use cores.
 
     Parameters
     ----------
@@ -79,47 +101,68 @@ def fit(problem: Problem, rival: Rival, sampler: Sampler, left_out: NDArray[np.f
     FitError
         The density is not finite at the median of the priors.
     """
-    infer = numpyro_module("numpyro.infer", "A quick approximation needs nothing: dualtrace calibrate --quick.")
+    chosen = sampler or Sampler()
+    program = chain_program(problem, rival, chosen, left_out)
+    with ThreadPoolExecutor(min(cores(), chosen.chains)) as threads:
+        return joined(problem, rival, chosen, list(threads.map(program, range(chosen.chains))))
+
+
+def chain_program(
+    problem: Problem, rival: Rival, sampler: Sampler, left_out: NDArray[np.float64] | None = None
+) -> Callable[[int], Chain]:
+    """Compile the sampler of an account: a function from the number of a chain to the chain.
+
+    Raises
+    ------
+    InputError
+        NumPyro is not installed.
+    FitError
+        The density is not finite at the median of the priors.
+    """
     import jax
 
-    density = partial(potential, problem, rival, left_out=_on_device(left_out))
-    _require_finite(rival, density)
-    kernel = infer.NUTS(
-        potential_fn=density, target_accept_prob=sampler.target_accept, dense_mass=True, max_tree_depth=_DEPTHS
-    )
-    parallel = len(jax.local_devices()) >= sampler.chains > 1
-    run = infer.MCMC(
-        kernel,
-        num_warmup=sampler.warmup,
-        num_samples=sampler.draws,
-        num_chains=sampler.chains,
-        chain_method="parallel" if parallel else "sequential",
-        progress_bar=False,
-    )
-    run.run(jax.random.PRNGKey(sampler.seed), init_params=_starts(rival, sampler), extra_fields=("diverging",))
-    scores = {name: np.asarray(value) for name, value in run.get_samples(group_by_chain=True).items()}
-    divergences = int(np.asarray(run.get_extra_fields()["diverging"]).sum())
-    return derived(problem, rival, scores, divergences, _settings(problem, sampler))
+    infer = numpyro_module("numpyro.infer", "A quick approximation can do without: dualtrace calibrate --quick.")
+    prepare_jax()
+    mask = jax.numpy.asarray(np.zeros(problem.trials) if left_out is None else left_out, float)
+    _require_finite(rival, partial(potential, problem, rival, left_out=mask))
+
+    def sample(key: Array, start: dict[str, Array], mask: Array) -> tuple[Any, ...]:
+        kernel = infer.NUTS(
+            potential_fn=partial(potential, problem, rival, left_out=mask),
+            target_accept_prob=sampler.target_accept,
+            dense_mass=True,
+            max_tree_depth=(min(_WARM_DEPTH, sampler.max_tree_depth), sampler.max_tree_depth),
+        )
+
+        def draw(now: Any, _: None) -> tuple[Any, tuple[Any, ...]]:  # noqa: ANN401 - numpyro has no types
+            then = kernel.sample(now, (), {})
+            return then, (then.z, then.diverging, then.num_steps)
+
+        # one loop for warm-up and draws: half the program, and compiling it is what takes long
+        state = kernel.init(key, sampler.warmup, start, (), {})
+        all_ = jax.lax.scan(draw, state, length=sampler.warmup + sampler.draws)[1]
+        places, divergent, steps = jax.tree.map(lambda leaf: leaf[sampler.warmup :], all_)
+        likelihood, _, predicted = jax.lax.map(partial(derived_at, problem, rival), places)
+        return places, likelihood, predicted, divergent, steps
+
+    compiled = jax.jit(sample).lower(*_start(rival, sampler, 0), mask).compile()
+
+    def chain(number: int) -> Chain:
+        return Chain(*jax.tree.map(np.asarray, compiled(*_start(rival, sampler, number), mask)))
+
+    return chain
 
 
-def _on_device(left_out: NDArray[np.float64] | None) -> Array | None:
-    import jax.numpy as jnp
+def _start(rival: Rival, sampler: Sampler, number: int) -> tuple[Array, dict[str, Array]]:
+    """Key and start of a chain: near the medians of the priors."""
+    import jax
 
-    return None if left_out is None else jnp.asarray(left_out)
-
-
-def _starts(rival: Rival, sampler: Sampler) -> dict[str, Any]:
-    import jax.numpy as jnp
-
-    rng = np.random.default_rng(sampler.seed)
-    chains = (sampler.chains,) if sampler.chains > 1 else ()
-    return {
-        name: jnp.asarray(_JITTER * rng.standard_normal((*chains, value.size)))
-        for name, value in middle(rival).items()
-    }
+    rng = np.random.default_rng([sampler.seed, number])
+    start = {name: jax.numpy.asarray(_JITTER * rng.standard_normal(at.size)) for name, at in middle(rival).items()}
+    return jax.random.fold_in(jax.random.PRNGKey(sampler.seed), number), start
 
 
-def _require_finite(rival: Rival, density: Any) -> None:  # noqa: ANN401
+def _require_finite(rival: Rival, density: Callable[[Any], Array]) -> None:
     import jax
 
     value, gradient = jax.value_and_grad(density)(middle(rival))
@@ -131,38 +174,25 @@ def _require_finite(rival: Rival, density: Any) -> None:  # noqa: ANN401
         )
 
 
-def derived(
-    problem: Problem,
-    rival: Rival,
-    scores: dict[str, NDArray[np.float64]],
-    divergences: int,
-    settings: dict[str, Any],
-) -> Posterior:
-    """Work out parameters, likelihoods and predictions of every draw."""
-    import jax
-
-    def one(place: dict[str, Array]) -> tuple[Any, Array, Array]:
-        shared = shared_at(rival, place)
-        deviations = {name: place[name] for name in deviations_of(rival)}
-        return shared, at(problem, rival, place)[0], predictions(problem, rival, shared, deviations)
-
-    chains, draws = scores[SHARED].shape[:2]
-    flat = {name: jax.numpy.asarray(value.reshape(chains * draws, -1)) for name, value in scores.items()}
-    found = jax.jit(lambda places: jax.lax.map(one, places))(flat)
-    values, likelihood, predicted = jax.tree.map(
-        lambda leaf: np.asarray(leaf).reshape(chains, draws, *leaf.shape[1:]), found
-    )
-    trials = tuple(subject.trial.id for subject in problem.subjects)
-    return Posterior(rival.name, trials, values, scores, likelihood, predicted, divergences, settings)
-
-
-def _settings(problem: Problem, sampler: Sampler) -> dict[str, Any]:
-    return {
-        "dualtrace": version("dualtrace"),
-        "points": int(problem.population.quality.shape[-1]),
+def joined(problem: Problem, rival: Rival, sampler: Sampler, chains: Sequence[Chain]) -> Posterior:
+    """Join the chains of an account to its posterior."""
+    scores = {name: np.stack([chain.scores[name] for chain in chains]) for name in chains[0].scores}
+    settings = {
         "chains": sampler.chains,
         "warmup": sampler.warmup,
         "draws": sampler.draws,
         "target_accept": sampler.target_accept,
+        "max_tree_depth": sampler.max_tree_depth,
         "seed": sampler.seed,
     }
+    return Posterior(
+        account=rival.name,
+        method=Method.NUTS,
+        trials=tuple(subject.trial.id for subject in problem.subjects),
+        scores=scores,
+        log_likelihood=np.stack([chain.log_likelihood for chain in chains]),
+        predicted=np.stack([chain.predicted for chain in chains]),
+        divergences=int(sum(chain.divergent.sum() for chain in chains)),
+        gradients=int(sum(chain.steps.sum() for chain in chains)),
+        settings=provenance(problem) | settings,
+    )

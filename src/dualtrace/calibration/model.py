@@ -62,6 +62,8 @@ class Problem:
     ----------
     subjects
         The trials, in the order of ``rows.trial``.
+    seed
+        How the quasi-random patients were scrambled.
     """
 
     subjects: tuple[Subject, ...]
@@ -69,6 +71,7 @@ class Problem:
     population: Population
     rows: Rows
     disorder_of_arm: Array
+    seed: int = 0
 
     @property
     def trials(self) -> int:
@@ -87,8 +90,10 @@ def problem_of(subjects: Sequence[Subject], *, points: int = 64, seed: int = 0) 
     disorders = np.array(
         [names.index(s.trial.disorder.value) for s, own in zip(subjects, numbers, strict=True) for _ in own]
     )
-    on_device = jax.tree.map(jax.numpy.asarray, (courses, population, rows, disorders))
-    return Problem(tuple(subjects), *on_device)
+    on_courses, on_population, on_rows, on_disorders = jax.tree.map(
+        jax.numpy.asarray, (courses, population, rows, disorders)
+    )
+    return Problem(tuple(subjects), on_courses, on_population, on_rows, on_disorders, seed)
 
 
 def priors_of(rival: Rival) -> dict[str, Prior]:
@@ -168,7 +173,12 @@ def log_likelihoods(
     Accounts are compared by the first alone: those without a mechanism say nothing of placebo, and their second
     part is 0.
     """
-    rows, expected = problem.rows, predictions(problem, rival, shared, deviations)
+    return likelihoods_of(problem, rival, shared, predictions(problem, rival, shared, deviations))
+
+
+def likelihoods_of(problem: Problem, rival: Rival, shared: Mapping[str, Any], expected: Array) -> tuple[Array, Array]:
+    """Return the same from what is predicted of every row, ``(R,)``."""
+    rows = problem.rows
     of_trials = trial_log_likelihoods(
         rows,
         expected,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dualtrace.calibration.model import Problem, deviations_of, log_likelihoods, priors_of
+from dualtrace.calibration.model import Problem, deviations_of, likelihoods_of, predictions, priors_of
 from dualtrace.calibration.targets import DISORDERS
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.prior import LogNormal, LogUniform, Normal, Uniform
@@ -61,13 +61,24 @@ def shared_at(rival: Rival, place: Mapping[str, Array]) -> dict[str, Array]:
 
 def at(problem: Problem, rival: Rival, place: Mapping[str, Array]) -> tuple[Array, Array]:
     """Log-likelihood of every trial, and of the changes with placebo, at a place."""
-    deviations = {name: place[name] for name in deviations_of(rival)}
-    return log_likelihoods(problem, rival, shared_at(rival, place), deviations)
+    return derived_at(problem, rival, place)[:2]
+
+
+def derived_at(problem: Problem, rival: Rival, place: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    """Log-likelihoods of trials ``(trials,)`` and of the changes with placebo; prediction of every row ``(R,)``."""
+    shared = shared_at(rival, place)
+    expected = predictions(problem, rival, shared, {name: place[name] for name in deviations_of(rival)})
+    return *likelihoods_of(problem, rival, shared, expected), expected
 
 
 def potential(problem: Problem, rival: Rival, place: Mapping[str, Array], left_out: Array | None = None) -> Array:
     """Negative log density of a place, up to a constant; ``left_out`` is 1 for trials that do not count."""
     trials, placebo = at(problem, rival, place)
+    return energy_of(place, trials, placebo, left_out)
+
+
+def energy_of(place: Mapping[str, Array], trials: Array, placebo: Array, left_out: Array | None) -> Array:
+    """Return the same from the log-likelihoods at the place."""
     kept = trials if left_out is None else trials * (1 - left_out)
     prior = sum(xp.sum(score**2) for score in place.values()) / 2
     return xp.asarray(prior - xp.sum(kept) - placebo)

@@ -1,145 +1,224 @@
-"""A posterior: draws with the gates they passed or failed, what the data added to the priors, and its provenance."""
+"""A posterior: draws with the gates they passed or failed, and its provenance."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from dualtrace.calibration.model import priors_of
+from dualtrace.calibration.place import SHARED, from_normal
+from dualtrace.calibration.rivals import rival
+from dualtrace.calibration.targets import DISORDERS
 from dualtrace.errors import InputError
-from dualtrace.extras import numpyro_module
+from dualtrace.extras import arviz_module
+from dualtrace.mechanism.arrays import xp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from dualtrace.mechanism.prior import Prior
+
 RHAT, ESS = 1.01, 400.0
-"""Largest R-hat and fewest effective draws (Vehtari et al. 2021, doi 10.1214/20-BA1221)."""
+"""Largest rank-normalised R-hat, fewest effective draws in the bulk (Vehtari et al. 2021, doi 10.1214/20-BA1221)."""
+
+PARETO_K = 0.7
+"""Largest Pareto k of importance weights that may be used (Vehtari et al. 2024, no DOI, JMLR 25(72))."""
 
 _LEVELS = (0.05, 0.5, 0.95)
+_SENSITIVE = 0.05
+_SCALES = (0.8, 1.25)
+
+
+class Method(StrEnum):
+    """How the draws were made."""
+
+    NUTS = "nuts"
+    LAPLACE = "laplace"
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One parameter: median with a 90 % interval, gates, and the share of the prior's SD that the data took off."""
+    """One parameter: median with a 90 % interval, its gates, and what the data did to the prior.
+
+    Attributes
+    ----------
+    name
+        Of the parameter.
+    low, median, high
+        5 %, 50 % and 95 %.
+    prior
+        The same of the prior.
+    rhat, ess
+        Rank-normalised R-hat, and effective draws in the bulk.
+    contraction
+        Share of the SD of the prior's normal score that the data took off; 0: they said nothing.
+    sensitivity
+        How far the posterior moves when the priors are weighed up or down, per doubling (Kallioinen et al. 2024,
+        doi 10.1007/s11222-023-10366-5); above 0.05 the answer hangs on the priors.
+    """
 
     name: str
     low: float
     median: float
     high: float
+    prior: tuple[float, ...]
     rhat: float
     ess: float
     contraction: float
+    sensitivity: float
+
+    @property
+    def hangs_on_priors(self) -> bool:
+        """Whether weighing the priors up or down moves it noticeably."""
+        return self.sensitivity > _SENSITIVE
 
 
 @final
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Posterior:
     """Draws of one account.
 
     Attributes
     ----------
-    account
-        Its name.
+    account, method
+        Its name, and how the draws were made.
     trials
         Ids of the trials, in the order of ``log_likelihood``.
-    values
-        Shared parameters by name, ``(chains, draws)``.
     scores
-        The same as standard normal scores of their priors, and the deviations of disorders,
+        Shared parameters as standard normal scores of their priors, and the deviations of disorders,
         ``(chains, draws, ...)``.
     log_likelihood
         Of every trial, ``(chains, draws, trials)``.
     predicted
         Of every row, ``(chains, draws, rows)``.
-    divergences
-        Divergent transitions.
+    divergences, gradients
+        Divergent transitions, and gradients taken after warm-up.
+    pareto_k, effective
+        Of the importance weights of an approximation, and how many draws they are worth; NaN after sampling.
     settings
-        Everything that leads to these draws: version, seed, points, chains, warm-up, draws.
+        Everything that leads to these draws: version, seed, points, constants, trials, how they were drawn.
     """
 
     account: str
+    method: Method
     trials: tuple[str, ...]
-    values: Mapping[str, NDArray[np.float64]]
     scores: Mapping[str, NDArray[np.float64]]
     log_likelihood: NDArray[np.float64]
     predicted: NDArray[np.float64]
-    divergences: int
-    settings: Mapping[str, Any]
+    divergences: int = 0
+    gradients: int = 0
+    pareto_k: float = float("nan")
+    effective: float = float("nan")
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    def __post_init__(self) -> None:
+        size = self.scores[SHARED].shape[:2]
+        if self.log_likelihood.shape != (*size, len(self.trials)):
+            raise InputError(
+                f"a posterior of {size[0]} chains of {size[1]} draws of {len(self.trials)} trials needs as many "
+                f"log-likelihoods; given shape {self.log_likelihood.shape}"
+            )
+
+    @cached_property
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """Shared parameters by name, in their own units, ``(chains, draws)``."""
+        priors, shared = priors_of(rival(self.account)), self.scores[SHARED]
+        return {
+            name: np.asarray(from_normal(prior, xp.asarray(shared[..., i])))
+            for i, (name, prior) in enumerate(priors.items())
+        }
+
+    @cached_property
     def estimates(self) -> tuple[Estimate, ...]:
-        """Every shared parameter."""
-        diagnostics = numpyro_module("numpyro.diagnostics", "Draws can be saved and read without it.")
-        found: list[Estimate] = []
-        for place, (name, draws) in enumerate(self.values.items()):
-            score = self.scores["shared"][..., place]
-            low, median, high = np.quantile(draws, _LEVELS)
-            rhat = float(diagnostics.split_gelman_rubin(score))
-            ess = float(diagnostics.effective_sample_size(score))
-            found.append(Estimate(name, low, median, high, rhat, ess, float(1 - score.std())))
-        return tuple(found)
+        """Every shared parameter.
 
-    @property
+        Raises
+        ------
+        InputError
+            ArviZ is not installed.
+        """
+        weights = _power_weights(self.scores)
+        priors = priors_of(rival(self.account))
+        return tuple(
+            self._estimate(name, prior, self.scores[SHARED][..., i], weights)
+            for i, (name, prior) in enumerate(priors.items())
+        )
+
+    def _estimate(
+        self, name: str, prior: Prior, score: NDArray[np.float64], weights: tuple[NDArray[np.float64], ...]
+    ) -> Estimate:
+        from scipy.special import ndtri
+
+        low, median, high = (float(q) for q in np.quantile(self.values[name], _LEVELS))
+        before = tuple(float(q) for q in np.asarray(from_normal(prior, xp.asarray(ndtri(np.array(_LEVELS))))))
+        rhat, ess = self._gates(score)
+        with np.errstate(all="ignore"):  # many equal draws leave no tail to weigh: then it is not a number
+            moved = float(_stats().power_scale_sense(score, *weights, *_SCALES))
+        return Estimate(name, low, median, high, before, rhat, ess, 1 - float(score.std()), moved)
+
+    @cached_property
     def failures(self) -> tuple[str, ...]:
-        """Sentences about what did not pass; empty when the draws may be used."""
+        """Sentences about what did not pass and what to do; empty when the draws may be used."""
+        if self.method is Method.LAPLACE:
+            return self._failures_of_weights()
         failed = [
-            f"{one.name}: R-hat {one.rhat:.3f} (at most {RHAT}), {one.ess:.0f} effective draws (at least {ESS:.0f})"
-            for one in self.estimates
-            if not (one.rhat <= RHAT and one.ess >= ESS)
+            f"{name}: R-hat {rhat:.3f} (must be at most {RHAT}), {ess:.0f} effective draws (must be at least "
+            f"{ESS:.0f}); take more draws and warm-up"
+            for name, score in _columns(self.account, self.scores)
+            for rhat, ess in (self._gates(score),)
+            if not (rhat <= RHAT and ess >= ESS)
         ]
         if self.divergences:
-            failed.append(f"{self.divergences} divergent transitions (0): raise --target-accept")
+            failed.append(
+                f"{self.divergences} divergent transitions (must be none); raise the wanted acceptance "
+                f"(now {self.settings.get('target_accept')}) or take more warm-up"
+            )
         return tuple(failed)
 
-    def save(self, path: Path) -> None:
-        """Write as one ``.npz`` file with its provenance."""
-        arrays = {f"values/{name}": draws for name, draws in self.values.items()}
-        arrays |= {f"scores/{name}": draws for name, draws in self.scores.items()}
-        about = {
-            "account": self.account,
-            "trials": self.trials,
-            "divergences": self.divergences,
-            "settings": dict(self.settings),
-        }
-        arrays |= {"log_likelihood": self.log_likelihood, "predicted": self.predicted}
-        with path.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, about=np.array(json.dumps(about)), **arrays)
+    def _gates(self, score: NDArray[np.float64]) -> tuple[float, float]:
+        if self.method is Method.LAPLACE:
+            return float("nan"), self.effective
+        return float(_stats().rhat(score)), float(_stats().ess(score))
 
-
-def load_posterior(path: Path) -> Posterior:
-    """Read what :meth:`Posterior.save` wrote.
-
-    Raises
-    ------
-    InputError
-        The file is none of these.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            parts = {
-                part: {
-                    name.removeprefix(f"{part}/"): file[name] for name in file.files if name.startswith(f"{part}/")
-                }
-                for part in ("values", "scores")
-            }
-            return Posterior(
-                account=about["account"],
-                trials=tuple(about["trials"]),
-                values=parts["values"],
-                scores=parts["scores"],
-                log_likelihood=file["log_likelihood"],
-                predicted=file["predicted"],
-                divergences=about["divergences"],
-                settings=about["settings"],
+    def _failures_of_weights(self) -> tuple[str, ...]:
+        failed: list[str] = []
+        if not self.pareto_k <= PARETO_K:
+            failed.append(
+                f"Pareto k of the weights is {self.pareto_k:.2f} (must be at most {PARETO_K}); sample instead"
             )
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path} is not a posterior written by dualtrace calibrate ({error}); fit it again"
-        ) from None
+        if not self.effective >= ESS:
+            failed.append(
+                f"the weighted draws are worth {self.effective:.0f} (must be at least {ESS:.0f}); draw more or sample"
+            )
+        return tuple(failed)
+
+
+def _columns(account: str, scores: Mapping[str, NDArray[np.float64]]) -> list[tuple[str, NDArray[np.float64]]]:
+    """Every dimension of the posterior, by a name that a reader can find."""
+    names = {SHARED: list(priors_of(rival(account)))}
+    of_disorders = {
+        part: [f"{part}[{disorder.value}]" for disorder in DISORDERS] for part in scores if part != SHARED
+    }
+    return [
+        (name, scores[part][..., i]) for part, row in (names | of_disorders).items() for i, name in enumerate(row)
+    ]
+
+
+def _power_weights(scores: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:
+    """Weights of the draws when the prior is raised to the power of each of two factors."""
+    log_prior = -0.5 * sum(np.sum(part**2, axis=-1) for part in scores.values())
+    with np.errstate(all="ignore"):
+        logs = [np.asarray(_stats().power_scale_lw(log_prior, alpha=alpha, axis=(-2, -1))) for alpha in _SCALES]
+    raised = (np.exp(log - log.max()) for log in logs)
+    return tuple(weight / weight.sum() for weight in raised)
+
+
+def _stats() -> Any:  # noqa: ANN401 - a module that may be absent has no type
+    return arviz_module("arviz_stats.base", "Draws can be made without it, but not judged.").array_stats

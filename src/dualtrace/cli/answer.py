@@ -79,6 +79,15 @@ def show(rows: Rows, parts: Sequence[Part], *, as_json: bool, notes: Sequence[st
     click.echo("\n\n".join([*blocks, *in_words(results)]))
 
 
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table with straight columns, its head first."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    ]
+
+
 def methods(results: Sequence[Printable]) -> dict[str, str]:
     """Publications of the methods of some results: citation with its address, by key."""
     from dualtrace.evidence.load import references

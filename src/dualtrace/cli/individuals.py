@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from dualtrace.cli.answer import aligned
 from dualtrace.cli.options import print_json
 from dualtrace.experiments.design import design_of
 from dualtrace.experiments.fit import fit
@@ -15,7 +16,6 @@ from dualtrace.experiments.individuals import read_responses, scale_of
 from dualtrace.mechanism.memory.registry import memory_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from dualtrace.experiments.fitted import Fitted, Summary
@@ -62,7 +62,7 @@ def _lines(found: Fitted) -> list[str]:
         title,
         f"Design: {found.design}",
         "",
-        *_table(_HEAD, rows),
+        *aligned(_HEAD, rows),
         "",
         *others,
         f"expected log density (WAIC): {found.elpd:.1f}",
@@ -84,14 +84,6 @@ def _row(found: Fitted, name: str) -> tuple[str, ...]:
         f"{max(typical.rhat, spread.rhat):.3f}",
         f"{min(typical.ess, spread.ess):.0f}",
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
 
 
 def _for_json(found: Fitted, trials: tuple[str, ...]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "dualtrace.cli.bias",
         "Test and correct for small-study effects and selective reporting.",
     ),
+    "calibrate": ("dualtrace.cli.calibrate", "Fit the mechanism and rival accounts to the trials, and compare them."),
     "counts": ("dualtrace.cli.counts", "Pool sparse counts without continuity corrections."),
     "effects": ("dualtrace.cli.effects", "Compute effect sizes from the raw columns of a table."),
     "experiments": ("dualtrace.cli.experiments", "Score memory models on published experiments."),

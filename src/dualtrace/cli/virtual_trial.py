@@ -69,7 +69,7 @@ def request_from(given: Mapping[str, Any]) -> Request:
     """
     if given["tables"] is not None and given["out"] is None:
         raise InputError(f"--tables {given['tables']} needs --out DIR, the folder the tables are written to")
-    work = (given["folder"], given["processes"], given["cluster"])
+    work = (given["store"], given["processes"], given["cluster"])
     return Request(
         protocol=given["protocol"],
         patients=given["patients"],

@@ -24,7 +24,7 @@ Command = TypeVar("Command", bound="Callable[..., None]")
 
 
 def work_options(command: Command) -> Command:
-    """Add ``--store``, ``--workers`` and ``--cluster``; a verb gets ``folder``, ``processes`` and ``cluster``."""
+    """Add ``--store``, ``--workers`` and ``--cluster``; a verb gets ``store``, ``processes`` and ``cluster``."""
     command = click.option(
         "--cluster", metavar="ADDRESS", help="Run on this Dask cluster, or on a local one of N workers: local."
     )(command)
@@ -39,14 +39,14 @@ def work_options(command: Command) -> Command:
     )(command)
     return click.option(
         "--store",
-        "folder",
+        "store",
         type=click.Path(path_type=Path),
         help=f"Folder of results: a command that was stopped goes on from there [{STORE}].",
     )(command)
 
 
-def carry_out(tasks: Iterable[Task], folder: Path | None, processes: int, cluster: str | None) -> Run:
-    """Run tasks as the options say, with a bar on a terminal; the results lie in ``folder``, else in :data:`STORE`.
+def carry_out(tasks: Iterable[Task], store: Path | None, processes: int, cluster: str | None) -> Run:
+    """Run tasks as the options say, with a bar on a terminal; the results lie in ``store``, else in :data:`STORE`.
 
     Raises
     ------
@@ -63,12 +63,12 @@ def carry_out(tasks: Iterable[Task], folder: Path | None, processes: int, cluste
     from dualtrace.runner.store import Store
     from dualtrace.runner.workers import Workers
 
-    workers, store = Workers(processes=processes, cluster=cluster), Store.open(folder or STORE)
+    workers, folder = Workers(processes=processes, cluster=cluster), Store.open(store or STORE)
     try:
         with bar(Console(stderr=True)) as progress:
-            return run_tasks(tasks, store, workers=workers, progress=progress)
+            return run_tasks(tasks, folder, workers=workers, progress=progress)
     except KeyboardInterrupt:
-        click.echo(f"Stopped. Finished results are in {store.path}; run the same command again to go on.", err=True)
+        click.echo(f"Stopped. Finished results are in {folder.path}; run the same command again to go on.", err=True)
         raise
 
 

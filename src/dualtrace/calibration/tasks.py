@@ -1,0 +1,147 @@
+"""Fits as tasks of the runner: one chain of an account each, or its approximation; stored by hash."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualtrace.calibration.approximate import approximate
+from dualtrace.calibration.fit import Chain, Sampler, chain_program, joined
+from dualtrace.calibration.held_out import mask_of
+from dualtrace.calibration.model import Problem, deviations_of, priors_of, problem_of
+from dualtrace.calibration.place import SHARED
+from dualtrace.calibration.posterior import Method, Posterior
+from dualtrace.calibration.provenance import constants_digest, contents_of, provenance, trials_from
+from dualtrace.calibration.rivals import Rival, rival
+from dualtrace.calibration.targets import DISORDERS, subjects_of
+from dualtrace.errors import InputError
+from dualtrace.runner.task import Task, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from dualtrace.evidence.record import Trial
+
+CHAIN = "dualtrace.calibration.tasks:chain_of"
+QUICK = "dualtrace.calibration.tasks:approximation_of"
+
+_Tables = dict[str, dict[str, "NDArray[Any]"]]
+
+
+def fit_tasks(
+    trials: Iterable[Trial],
+    account: Rival,
+    sampler: Sampler,
+    *,
+    points: int,
+    quick: bool = False,
+    left_out: Sequence[str] = (),
+) -> tuple[Task, ...]:
+    """Tasks of one fit: one per chain, or one for an approximation.
+
+    Parameters
+    ----------
+    trials
+        What :func:`dualtrace.calibration.targets.subjects_of` chooses from.
+    account, sampler
+        What to fit and how; an approximation has as many draws as all chains together.
+    points
+        Quasi-random patients.
+    quick
+        Approximate.
+    left_out
+        Ids of trials that do not count.
+    """
+    inputs = {
+        "trials": contents_of(trials),
+        "constants": constants_digest(),
+        "account": account.name,
+        "points": points,
+        "left_out": sorted(left_out),
+    }
+    if quick:
+        return (Task(QUICK, {**inputs, "draws": sampler.chains * sampler.draws}, sampler.seed),)
+    settings = {name: value for name, value in asdict(sampler).items() if name not in ("chains", "seed")}
+    return tuple(Task(CHAIN, {**inputs, **settings, "chain": n}, sampler.seed) for n in range(sampler.chains))
+
+
+def chain_of(inputs: Mapping[str, Any], seed: int) -> _Tables:
+    """Sample one chain: the function of the tasks."""
+    problem, account = _problem(inputs), rival(inputs["account"])
+    names = ("warmup", "draws", "target_accept", "max_tree_depth")
+    sampler = Sampler(chains=1, seed=seed, **{name: inputs[name] for name in names})
+    chain = chain_program(problem, account, sampler, mask_of(problem, tuple(inputs["left_out"])))(inputs["chain"])
+    tables = _flat(chain.scores, chain.log_likelihood, chain.predicted)
+    return tables | {"sampling": {"divergent": chain.divergent, "steps": np.asarray(chain.steps, np.int64)}}
+
+
+def approximation_of(inputs: Mapping[str, Any], seed: int) -> _Tables:
+    """Approximate an account: the function of the tasks."""
+    problem = _problem(inputs)
+    found = approximate(
+        problem,
+        rival(inputs["account"]),
+        draws=inputs["draws"],
+        seed=seed,
+        left_out=mask_of(problem, tuple(inputs["left_out"])),
+    )
+    tables = _flat(found.scores, found.log_likelihood, found.predicted)
+    return tables | {"weights": {"pareto_k": np.array([found.pareto_k]), "effective": np.array([found.effective])}}
+
+
+def posterior_from(
+    problem: Problem, account: Rival, sampler: Sampler, results: Sequence[Mapping[str, Any]], *, quick: bool = False
+) -> Posterior:
+    """Posterior from the results of the tasks of one fit, in the order of the tasks."""
+    shapes = _shapes(problem, account)
+    if quick:
+        scores, likelihood, expected = _whole(results[0], shapes)
+        return Posterior(
+            account=account.name,
+            method=Method.LAPLACE,
+            trials=tuple(subject.trial.id for subject in problem.subjects),
+            scores={name: value[None] for name, value in scores.items()},
+            log_likelihood=likelihood[None],
+            predicted=expected[None],
+            pareto_k=float(results[0]["weights"]["pareto_k"][0]),
+            effective=float(results[0]["weights"]["effective"][0]),
+            settings=provenance(problem) | {"draws": sampler.chains * sampler.draws, "seed": sampler.seed},
+        )
+    chains = [
+        Chain(*_whole(tables, shapes), tables["sampling"]["divergent"], tables["sampling"]["steps"])
+        for tables in results
+    ]
+    return joined(problem, account, sampler, chains)
+
+
+def _flat(scores: Mapping[str, Any], likelihood: NDArray[np.float64], expected: NDArray[np.float64]) -> _Tables:
+    arrays = {**scores, "log_likelihood": likelihood, "predicted": expected}
+    return {name: {"value": np.ravel(np.asarray(array, float))} for name, array in arrays.items()}
+
+
+def _shapes(problem: Problem, account: Rival) -> dict[str, int]:
+    of_scores = {SHARED: len(priors_of(account))} | dict.fromkeys(deviations_of(account), len(DISORDERS))
+    return of_scores | {"log_likelihood": problem.trials, "predicted": problem.rows.y.size}
+
+
+def _whole(tables: Mapping[str, Any], shapes: Mapping[str, int]) -> tuple[dict[str, Any], Any, Any]:
+    arrays = {name: np.asarray(tables[name]["value"]).reshape(-1, size) for name, size in shapes.items()}
+    return arrays, arrays.pop("log_likelihood"), arrays.pop("predicted")
+
+
+def _problem(inputs: Mapping[str, Any]) -> Problem:
+    if inputs["constants"] != constants_digest():
+        raise InputError("the constants are not what they were when the fit began; begin it anew")
+    return _laid_out(canonical(inputs["trials"]), inputs["points"])
+
+
+@cache
+def _laid_out(trials: str, points: int) -> Problem:
+    """Trials laid out; a worker makes every chain and refit from the same ones."""
+    return problem_of(subjects_of(trials_from(json.loads(trials))), points=points)
