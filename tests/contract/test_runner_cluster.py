@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -18,7 +20,7 @@ from dualtrace.runner.settle import Outcome, Verdict
 from dualtrace.runner.store import Store
 from dualtrace.runner.task import Task
 from dualtrace.runner.workers import Workers
-from runner_jobs import begun, draws
+from runner_jobs import begun, draws, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +114,22 @@ def test_a_dask_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path
     run = run_tasks(tasks, Store.open(tmp_path / "store"), workers=Workers(cluster=address))
     assert [tables["one"]["seed"].item() for tables in run] == [0, 1, 2, 3]
     assert begun(tmp_path / "log") == [0, 1, 2, 2, 3]
+
+
+def test_an_answer_lost_with_its_dask_worker_is_taken_from_the_store(tmp_path: Path) -> None:
+    store, task = Store.open(tmp_path / "store"), draws(tmp_path / "log", 1)[0]
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with local(n_workers=1, env=path) as started, closing(Cluster(store, Workers(cluster=started.scheduler_address), 1)) as taken:
+        taken.give(task)
+        with distributed.Client(started.scheduler_address, set_as_default=False) as other:
+            wait_for(lambda: any(other.has_what().values()))
+            ((worker, pid),) = other.run(os.getpid).items()
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda: worker not in other.nthreads())
+        outcomes: list[Outcome] = []
+        wait_for(lambda: outcomes.extend(taken.wait(0.1)) or outcomes)
+    assert [(outcome.key, outcome.verdict) for outcome in outcomes] == [(task.key, Verdict.FOUND)]
+    assert begun(tmp_path / "log") == [0]
 
 
 def test_a_task_that_kills_dask_workers_is_given_up_by_name(address: str, tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ _COUNT_AGAIN_SECONDS = 1
 _PATIENCE_SECONDS = 30
 """For a scheduler to answer, and for its first worker to come."""
 
+_UNDER_WAY = ("pending", "lost")
+"""States of what will still end: an answer lost with its worker is worked out again elsewhere."""
+
 
 def settle_there(key: str, plain: dict[str, Any], folder: str, sign: str, *, travels: bool) -> Answer:
     """On a worker: settle a task where the store is seen, else compute it and return its tables.
@@ -135,7 +138,8 @@ class Cluster(Crew):
             # What was cancelled, as the scheduler is gone, is seen by its status.
             with suppress(TimeoutError, CancelledError), self._reached(), self._client.as_current():
                 self._dask.wait(list(self._running), timeout=seconds, return_when="FIRST_COMPLETED")
-        return outcomes + [self._take(future) for future in list(self._running) if future.status != "pending"]
+        ended = [future for future in self._running if future.status not in _UNDER_WAY]
+        return outcomes + [self._take(future) for future in ended]
 
     def close(self) -> None:
         """Forget what is running, and end the workers of a local cluster."""
