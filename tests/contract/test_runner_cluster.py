@@ -33,6 +33,12 @@ def local(**options: Any) -> Any:
     return start(threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50, **options)
 
 
+def client(address: str) -> Any:
+    """A second look at a cluster."""
+    connect: Any = distributed.Client
+    return connect(address, set_as_default=False)
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A cluster that others started: a scheduler with two workers."""
@@ -119,15 +125,18 @@ def test_a_dask_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path
 def test_an_answer_lost_with_its_dask_worker_is_taken_from_the_store(tmp_path: Path) -> None:
     store, task = Store.open(tmp_path / "store"), draws(tmp_path / "log", 1)[0]
     path = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with local(n_workers=1, env=path) as started, closing(Cluster(store, Workers(cluster=started.scheduler_address), 1)) as taken:
+    with (
+        local(n_workers=1, env=path) as started,
+        closing(Cluster(store, Workers(cluster=started.scheduler_address), 1)) as taken,
+    ):
         taken.give(task)
-        with distributed.Client(started.scheduler_address, set_as_default=False) as other:
+        with client(started.scheduler_address) as other:
             wait_for(lambda: any(other.has_what().values()))
             ((worker, pid),) = other.run(os.getpid).items()
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda: worker not in other.nthreads())
-        outcomes: list[Outcome] = []
-        wait_for(lambda: outcomes.extend(taken.wait(0.1)) or outcomes)
+        rounds = (taken.wait(1.0) for _ in range(60))
+        outcomes = next(filter(None, rounds))
     assert [(outcome.key, outcome.verdict) for outcome in outcomes] == [(task.key, Verdict.FOUND)]
     assert begun(tmp_path / "log") == [0]
 
