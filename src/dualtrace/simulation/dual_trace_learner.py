@@ -87,6 +87,33 @@ class DualTraceLearner(Learner[Single, Fading]):
             waiting=state.waiting + 1, drug=xp.maximum(state.drug, drug)
         )
 
+    def expose_often(self, state: Single, pace: Fading, quality: Array, drug: Array, shown: Array) -> Single:
+        """As :meth:`expose`, with nothing in the loop but what changes from one exposure to the next."""
+        import jax
+
+        theta, count = self.theta, xp.sum(shown, dtype=state.waiting.dtype)
+        gain = theta.safety_rate * quality * state.hope
+
+        def step(at: tuple[Array, ...], is_shown: Array) -> tuple[tuple[Array, ...], None]:
+            threat, fresh, mismatch, recalled, lability = at
+            faded, recalls, labile = fresh * pace.fresh, recalled * pace.retrievability, lability * pace.lability
+            missed = xp.maximum(threat * state.worth - recalls - faded, 0)
+            unlearned = xp.clip(threat - theta.unlearning * missed * labile, 0, theta.threat_max)
+            after = (unlearned, faded + gain * missed, mismatch + missed, recalls, labile)
+            return tuple(xp.where(is_shown, new, old) for new, old in zip(after, at, strict=True)), None
+
+        start = (state.threat, state.fresh, state.mismatch, state.retrievability * state.safety, state.lability)
+        threat, fresh, mismatch, _, lability = jax.lax.scan(step, start, shown)[0]
+        return state._replace(
+            threat=threat,
+            fresh=fresh,
+            mismatch=mismatch,
+            lability=lability,
+            retrievability=state.retrievability * pace.retrievability**count,
+            waiting=state.waiting + count,
+            drug=xp.where(count > 0, xp.maximum(state.drug, drug), state.drug),
+        )
+
     def mishap(self, state: Single, happens: Array, quality: Array, drug: Array) -> Single:
         """Meet the US: threat grows by what was not expected, and omissions come to be expected."""
         theta = self.theta

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "float64"]
 
-BLOCK = 512
+BLOCK = 1024
 """Patients that are simulated together: their arrays fit the cache of a core."""
 
-SHARE = 256 * BLOCK
+SHARE = 128 * BLOCK
 """Patients of one share of the work: a task, and the unit in which sums are added up."""
 
 MOST_PATIENTS = 2**32

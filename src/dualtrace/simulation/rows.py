@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dualtrace.mechanism.arrays import xp
+from dualtrace.simulation.tally import present
 
 if TYPE_CHECKING:
     from dualtrace.mechanism.arrays import Array
@@ -95,8 +96,7 @@ def _shown(plan: Plan, block: Block, arm_of: Array) -> Array:
     """Observed scores in the allotted arm, NaN where not assessed or gone."""
     observed = _mine(arm_of, [arm.scores.observed for arm in block.arms])
     stays = _mine(arm_of, [arm.lived.stays for arm in block.arms])
-    there = xp.stack([xp.ones_like(stays[0]), *(stays[visit.session - 1] for visit in plan.visits)])
-    shown = (there[:, None] > 0) & plan.measured[:, :, None]
+    shown = present(plan, stays)[:, None] & plan.measured[:, :, None]
     return xp.where(shown, observed, xp.full_like(stays[0], xp.nan))
 
 
