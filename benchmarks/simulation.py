@@ -77,7 +77,7 @@ def in_numba(patients: int, threads: int) -> dict[str, Any]:
     """Numba, compiled first."""
     from simulation_peers import in_numba as peer
 
-    peer.numba.set_num_threads(threads)
+    peer.set_threads(threads)
     peer.drawn(constants(), 10)
     return {"first": time.perf_counter() - BEGAN} | timed(
         lambda: peer.drawn(constants(), patients), ARMS * patients, 3
@@ -99,7 +99,9 @@ def agree(with_numba: bool) -> dict[str, Any]:
     from dualtrace.simulation.mechanism import Mechanism
     from simulation_peers import in_numpy
 
-    numbers = np.asarray(uniforms(key_of(1), np.arange(AGREE, dtype=np.uint32), NUMBERS, np.float64))
+    ids: Any = np.arange(AGREE, dtype=np.uint32)
+    key: Any = key_of(1)
+    numbers = np.asarray(uniforms(key, ids, NUMBERS, np.float64))
     found: dict[str, Any] = {
         "NumPy float64": in_numpy.means(constants(), numbers).tolist(),
         "NumPy float32": in_numpy.means(constants(), numbers.astype(np.float32)).tolist(),
@@ -156,6 +158,7 @@ def fresh(measure: str, *, cache: str | None = None, **inputs: Any) -> dict[str,
     if done.returncode:
         raise SystemExit(f"{measure} {inputs} failed:\n{done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(measure, inputs, found, file=sys.stderr, flush=True)
     return found
 
 
@@ -215,7 +218,7 @@ def courses(quick: bool, peers: list[str]) -> list[str]:
 
 def starts() -> list[str]:
     """Table of cold starts."""
-    inputs = {"patients": 1, "precision": "float32", "threads": 1, "repeats": 0}
+    inputs: dict[str, Any] = {"patients": 1, "precision": "float32", "threads": 1, "repeats": 0}
     with tempfile.TemporaryDirectory() as empty:
         cold = {
             "no cache kept": fresh("ours", cache="", **inputs),
@@ -247,7 +250,7 @@ def workers(quick: bool) -> str:
 
 
 def report(options: argparse.Namespace) -> str:
-    """Measure everything and write it down; programs are compiled once for the whole run but where that is measured."""
+    """Measure everything and write it down; programs are compiled once for the run but where that is measured."""
     peers = [name for name in ("numba", "roadrunner") if find_spec(name) is not None]
     with tempfile.TemporaryDirectory() as cache:
         os.environ |= {"DUALTRACE_CACHE": cache, "NUMBA_CACHE_DIR": cache}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -27,7 +27,24 @@ from simulation_peers.constants import (
 cast("dict[str, Any]", sys.modules)["coverage"] = None  # Numba would take benchmarks/coverage.py for the package
 import numba  # noqa: E402
 
-njit: Any = numba.njit
+F = TypeVar("F")
+
+
+def njit(function: F) -> F:
+    """Compile a function for one thread."""
+    return cast("F", numba.njit(cache=True)(function))
+
+
+def threaded(function: F) -> F:
+    """Compile a function whose ``prange`` runs on threads."""
+    return cast("F", numba.njit(parallel=True, cache=True)(function))
+
+
+def set_threads(count: int) -> None:
+    """Say how many threads."""
+    numba.set_num_threads(count)
+
+
 MIDDLE_OVER, MIDDLE_UNDER = (np.array(part) for part in draws._MIDDLE)
 TAIL_OVER, TAIL_UNDER = (np.array(part) for part in draws._TAIL)
 
@@ -47,7 +64,7 @@ def _means(found: np.ndarray) -> np.ndarray:
     return np.asarray(total[:, 0] / total[:, 1])
 
 
-@njit(parallel=True, cache=True)
+@threaded
 def _followed(c: Any, numbers: Any, since: Any, weight: Any, patients: Any) -> Any:
     """Score and 1 of every patient in the arm allotted, zeros in the other, ``(n, 2, 2)``."""
     out = np.zeros((patients, 2, 2))
@@ -62,7 +79,7 @@ def _followed(c: Any, numbers: Any, since: Any, weight: Any, patients: Any) -> A
     return out
 
 
-@njit(cache=True)
+@njit
 def _polynomial(coefficients: Any, x: Any) -> Any:
     value = coefficients[0]
     for k in range(1, coefficients.size):
@@ -70,7 +87,7 @@ def _polynomial(coefficients: Any, x: Any) -> Any:
     return value
 
 
-@njit(cache=True)
+@njit
 def _normal(u: Any) -> Any:
     offset = u - 0.5
     if abs(offset) <= 0.425:
@@ -80,22 +97,22 @@ def _normal(u: Any) -> Any:
     return math.copysign(_polynomial(TAIL_OVER, x) / _polynomial(TAIL_UNDER, x), offset)
 
 
-@njit(cache=True)
+@njit
 def _logistic(x: Any) -> Any:
     return 0.5 * (1 + math.tanh(0.5 * x))
 
 
-@njit(cache=True)
+@njit
 def _switch(value: Any, middle: Any, steepness: Any) -> Any:
     return _logistic(steepness * (math.log(max(value, 1e-6)) - math.log(middle))) if value > 0 else 0.0
 
 
-@njit(cache=True)
+@njit
 def _cut(x: Any, low: Any, high: Any) -> Any:
     return min(max(x, low), high)
 
 
-@njit(cache=True)
+@njit
 def _response(poles: Any, first: Any, last: Any, t: Any) -> Any:
     """Partial fractions of poles ``first`` to ``last``."""
     total = 0.0
@@ -109,7 +126,7 @@ def _response(poles: Any, first: Any, last: Any, t: Any) -> Any:
     return total
 
 
-@njit(cache=True)
+@njit
 def _tables(c: Any, u: Any, since: Any) -> Any:
     """Responses per capsule and per amount left at the nodes, what is carried a week on, what a capsule adds."""
     renal = c.weight_renal * _normal(u[11]) + math.sqrt(1 - c.weight_renal**2) * _normal(u[12])
@@ -136,7 +153,7 @@ def _tables(c: Any, u: Any, since: Any) -> Any:
     return nodes, carry, enters
 
 
-@njit(cache=True)
+@njit
 def _boost(c: Any, nodes: Any, since: Any, weight: Any, body: Any, taken: Any) -> Any:
     total = 0.0
     for n in range(NODES):
@@ -149,7 +166,7 @@ def _boost(c: Any, nodes: Any, since: Any, weight: Any, body: Any, taken: Any) -
     return total
 
 
-@njit(cache=True)
+@njit
 def _swallow(c: Any, carry: Any, enters: Any, body: Any, taken: Any) -> None:
     """What the next capsule finds; the body is three amounts, what it finds lost, what the latest found lost."""
     after = math.exp(-WEEK_H / c.recovery_h)
@@ -162,7 +179,7 @@ def _swallow(c: Any, carry: Any, enters: Any, body: Any, taken: Any) -> None:
     body[3] = (body[3] + (c.jump * (1 - body[3]) if taken else 0.0)) * after
 
 
-@njit(cache=True)
+@njit
 def _course(c: Any, u: Any, since: Any, weight: Any, drug: Any) -> Any:
     own = c.severity_threat * _normal(u[0]) + math.sqrt(1 - c.severity_threat**2) * _normal(u[1])
     rate = c.safety_rate * math.exp(c.omega_learning * _normal(u[2]))
@@ -188,13 +205,13 @@ def _course(c: Any, u: Any, since: Any, weight: Any, drug: Any) -> Any:
     return _score(c, u, state, outside), True
 
 
-@njit(cache=True)
+@njit
 def _wait(c: Any, s: Any, hours: Any) -> None:
     s[3] *= math.exp(-hours / (c.retrievability_h * max(s[4], 1.0) ** c.spacing))
     s[5] *= math.exp(-hours / c.lability_h)
 
 
-@njit(cache=True)
+@njit
 def _session(c: Any, s: Any, rate: Any, mishap: Any, boost: Any, u: Any, of: Any) -> Any:
     """Exposures, the mishap halfway, and what is stored; returns the fear at the end."""
     worth, hope = (1 + s[6]) ** -c.wait_weight, 1 / (1 + s[6])
@@ -229,7 +246,7 @@ def _session(c: Any, s: Any, rate: Any, mishap: Any, boost: Any, u: Any, of: Any
     return end
 
 
-@njit(cache=True)
+@njit
 def _suds(c: Any, start: Any, shaken: Any, end: Any, first: Any, last: Any) -> Any:
     """What the patient reports: start, worst and end, added up so that none of them is left out."""
     begun = _logistic(c.fear_slope * (start - c.fear_middle))
@@ -239,7 +256,7 @@ def _suds(c: Any, start: Any, shaken: Any, end: Any, first: Any, last: Any) -> A
     return told[0] + told[1] + max(_cut(100 * worst + noise, 0.0, 100.0), max(told[0], told[1]))
 
 
-@njit(cache=True)
+@njit
 def _close(c: Any, s: Any, fresh: Any, missed: Any, net: Any, gain: Any) -> None:
     share = fresh / (fresh + max(net, 0.0) + 1e-6)
     opened = _switch(missed, c.lability_threshold / (1 + c.drug_opens * max(gain, 0.0)), c.switch_steepness)
@@ -254,7 +271,7 @@ def _close(c: Any, s: Any, fresh: Any, missed: Any, net: Any, gain: Any) -> None
     s[4] += storing * share
 
 
-@njit(cache=True)
+@njit
 def _score(c: Any, u: Any, s: Any, outside: Any) -> Any:
     general = _logistic(math.log(c.generalisation / (1 - c.generalisation)) + c.omega_generalisation * _normal(u[3]))
     fear = _logistic(c.fear_slope * (s[0] - general * s[3] * s[2] - c.fear_middle))

@@ -5,7 +5,7 @@ A test holds this form equal to the general one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.memory.dual_trace import expectancy, fear, switch
@@ -94,7 +94,7 @@ class DualTraceLearner(Learner[Single, Fading]):
         theta, count = self.theta, xp.sum(shown, dtype=state.waiting.dtype)
         gain = theta.safety_rate * quality * state.hope
 
-        def step(at: tuple[Array, ...], is_shown: Array) -> tuple[tuple[Array, ...], None]:
+        def step(at: Any, is_shown: Array) -> tuple[Any, None]:  # noqa: ANN401
             threat, fresh, mismatch, recalled, lability = at
             faded, recalls, labile = fresh * pace.fresh, recalled * pace.retrievability, lability * pace.lability
             missed = xp.maximum(threat * state.worth - recalls - faded, 0)

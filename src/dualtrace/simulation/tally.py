@@ -161,7 +161,7 @@ def present(plan: Plan, stays: Array) -> Array:
     """Who is still in treatment at each visit, the baseline first, ``(V, n)``, from who stays after each session."""
     # Rows are picked, not joined: a join inside an elementwise kernel costs it the vector registers.
     over = np.array([0, *(visit.session - 1 for visit in plan.visits)])
-    return (stays[over] > 0) | (np.arange(over.size) == 0)[:, None]
+    return xp.asarray((stays[over] > 0) | (np.arange(over.size) == 0)[:, None])
 
 
 def _slopes(plan: Plan, scores: Array, seen: Array) -> tuple[Array, Array]:
