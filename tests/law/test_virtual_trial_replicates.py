@@ -18,7 +18,7 @@ from dualtrace.simulation.replicates import MOST, Replicates, run_trials, trials
 from dualtrace.simulation.virtual_trial import VirtualTrial
 from virtual_blocks import PLACEBO, PRE, SMALL, VISITS, text_of
 
-EACH, TRIALS = 60, 40
+EACH, TRIALS = 60, 80
 CHANCE = text_of([PRE, PLACEBO], visits=VISITS[1:2])
 
 
