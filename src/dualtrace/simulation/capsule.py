@@ -14,11 +14,13 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.consolidation import Kernel, exponential_window, step_window
 from dualtrace.mechanism.numerics import chain_response
 from dualtrace.mechanism.plasma import micromolar
-from dualtrace.mechanism.receptor import GlycineSite, open_fraction, unblocked
+from dualtrace.mechanism.receptor import unblocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -177,16 +179,33 @@ def swallow(chain: Chain, step: Carry, body: Body, dose_mg: Array) -> Body:
 
 
 def extra_gain(chain: Chain, brain_um: Array) -> Array:
-    """``G - 1`` as :func:`dualtrace.mechanism.receptor.gain` gives it, one class of subunits after the other."""
+    r"""``G - 1`` as :func:`dualtrace.mechanism.receptor.gain` gives it, with one division instead of ten.
+
+    .. math:: \sum_s w_s R_s(B) = \sum_s w_s R_s(0) + B \sum_s \frac{g_s}{r_s + B},\quad
+              r_s = (1 + e_s + b) K_s,\quad g_s = w_s (\varepsilon_s - e_s K_s / r_s)
+
+    The classes' fractions are brought over one denominator, two by two.
+    """
     site, drug, around = chain.site, chain.drug, chain.around
-    now, before = _classes(site), _classes(site)
-    with_drug = _total(
-        xp.asarray(w) * open_fraction(GlycineSite(e, w), brain_um / k, eff, around.competitor)
-        for (e, w), k, eff in zip(now, _split(drug.k), _split(drug.efficacy), strict=True)
-    )
-    without = _total(xp.asarray(w) * e / (1 + e) for e, w in before)
-    ratio = with_drug / without * around.channel * around.glutamate
-    return xp.asarray((1 - chain.sites_lost) * (ratio * unblocked(brain_um, chain.channel_ic50_um) - 1))
+    parts, alone, without = [], [], []
+    for e, w, k, efficacy in zip(*map(_split, (*site, *drug)), strict=True):
+        half = (1 + e + around.competitor) * k
+        open_now = e * k / half
+        parts.append((w * (efficacy - open_now), half + brain_um))
+        alone.append(w * open_now)
+        without.append(w * e / (1 + e))
+    over, under = reduce(lambda a, b: (a[0] * b[1] + b[0] * a[1], a[1] * b[1]), parts)
+    left = around.channel * around.glutamate / _total(without)
+    first, slope = left * _total(alone), brain_um * over / under
+    ratio = (first - 1) + left * slope
+    if not _is_infinite(chain.channel_ic50_um):
+        ratio = (1 + ratio) * unblocked(brain_um, chain.channel_ic50_um) - 1
+    return xp.asarray((1 - chain.sites_lost) * ratio)
+
+
+def _is_infinite(value: ArrayLike) -> bool:
+    """Whether a value is known to be infinite before anything runs: no channel blocker."""
+    return isinstance(value, np.ndarray) and bool(np.isinf(value).all())
 
 
 def _response(kinetics: LinearKinetics, first: int, time: Array) -> Array:
@@ -196,10 +215,6 @@ def _response(kinetics: LinearKinetics, first: int, time: Array) -> Array:
     if kinetics.zero is not None:
         whole = (chain_response(poles[:-1], time) if poles[:-1] else 0) + (kinetics.zero - poles[-1]) * whole
     return kinetics.scale * whole
-
-
-def _classes(site: GlycineSite) -> list[tuple[Array, Array]]:
-    return list(zip(_split(site.load), _split(site.weight), strict=True))
 
 
 def _split(values: ArrayLike) -> Sequence[Any]:

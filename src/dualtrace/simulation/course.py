@@ -175,22 +175,17 @@ def _exposed(
     mishap: Array,
 ) -> tuple[Any, tuple[Array, Array, Array]]:
     """Exposures of a session, the mishap halfway; SUDS at the first, at the worst and after the last."""
-    import jax
-
     learner, lookup = course.learner, course.lookup
     quality = logistic(course.patients.quality + lookup("clinic.sigma_quality", "1") * row["quality"])
     pace = learner.pace(state, row["pace_h"])
     start = learner.fear(state)
 
-    def expose(at: Any, place: Array) -> tuple[Any, None]:  # noqa: ANN401
-        return _where(place < row["exposures"], learner.expose(at, pace, quality, drug), at), None
-
     most = int(course.plan.exposures.max(initial=0))
-    half = most // 2
-    state, _ = jax.lax.scan(expose, state, xp.asarray(np.arange(half)))
+    shown = xp.asarray(np.arange(most)) < row["exposures"]
+    state = learner.expose_often(state, pace, quality, drug, shown[: most // 2])
     state = learner.mishap(state, mishap, quality, drug)
     shaken = learner.fear(state)
-    state, _ = jax.lax.scan(expose, state, xp.asarray(np.arange(half, most)))
+    state = learner.expose_often(state, pace, quality, drug, shown[most // 2 :])
     end = learner.fear(state)
     peak = xp.maximum(xp.maximum(start, end), shaken)
     noise = lookup("clinic.suds_noise", "1")

@@ -61,10 +61,19 @@ def uniforms(key: Array, patients: Array, count: int, dtype: Any) -> Array:  # n
     Threefry-2x32 with 20 rounds (Salmon et al. 2011, doi 10.1145/2063384.2063405), counter (patient, place // 2);
     the two words of a counter are the numbers at an even place and at the next.
     """
-    place = xp.asarray(np.arange(count, dtype=np.uint32))[:, None]
-    even, odd = threefry(key, xp.broadcast_to(patients, (count, *patients.shape)), place // np.uint32(2))
+    return uniforms_at(key, patients, np.arange(count), dtype)
+
+
+def uniforms_at(key: Array, patients: Array, places: NDArray[np.integer[Any]], dtype: Any) -> Array:  # noqa: ANN401
+    """The numbers at some places of the patients' lists, ``(places, n)``; see :func:`uniforms`."""
+    place = xp.asarray(places.astype(np.uint32))[:, None]
+    even, odd = threefry(key, xp.broadcast_to(patients, (places.size, *patients.shape)), place // np.uint32(2))
     # Chosen rather than interleaved: an interleaved array that is cut takes five times as long.
-    words = xp.where(place % np.uint32(2) == 0, even, odd)
+    return between(xp.where(place % np.uint32(2) == 0, even, odd), dtype)
+
+
+def between(words: Array, dtype: Any) -> Array:  # noqa: ANN401
+    """Random words as uniform numbers strictly between 0 and 1."""
     return ((words >> (32 - _BITS)).astype(dtype) + 0.5) * 2.0**-_BITS
 
 

@@ -5,7 +5,7 @@ A test holds this form equal to the general one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.memory.dual_trace import expectancy, fear, switch
@@ -85,6 +85,33 @@ class DualTraceLearner(Learner[Single, Fading]):
         missed = xp.maximum(self._net(state), 0)
         return self._missed(state, missed, quality)._replace(
             waiting=state.waiting + 1, drug=xp.maximum(state.drug, drug)
+        )
+
+    def expose_often(self, state: Single, pace: Fading, quality: Array, drug: Array, shown: Array) -> Single:
+        """As :meth:`expose`, with nothing in the loop but what changes from one exposure to the next."""
+        import jax
+
+        theta, count = self.theta, xp.sum(shown, dtype=state.waiting.dtype)
+        gain = theta.safety_rate * quality * state.hope
+
+        def step(at: Any, is_shown: Array) -> tuple[Any, None]:  # noqa: ANN401
+            threat, fresh, mismatch, recalled, lability = at
+            faded, recalls, labile = fresh * pace.fresh, recalled * pace.retrievability, lability * pace.lability
+            missed = xp.maximum(threat * state.worth - recalls - faded, 0)
+            unlearned = xp.clip(threat - theta.unlearning * missed * labile, 0, theta.threat_max)
+            after = (unlearned, faded + gain * missed, mismatch + missed, recalls, labile)
+            return tuple(xp.where(is_shown, new, old) for new, old in zip(after, at, strict=True)), None
+
+        start = (state.threat, state.fresh, state.mismatch, state.retrievability * state.safety, state.lability)
+        threat, fresh, mismatch, _, lability = jax.lax.scan(step, start, shown)[0]
+        return state._replace(
+            threat=threat,
+            fresh=fresh,
+            mismatch=mismatch,
+            lability=lability,
+            retrievability=state.retrievability * pace.retrievability**count,
+            waiting=state.waiting + count,
+            drug=xp.where(count > 0, xp.maximum(state.drug, drug), state.drug),
         )
 
     def mishap(self, state: Single, happens: Array, quality: Array, drug: Array) -> Single:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, final, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, final, get_args
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from dualtrace.simulation.block import Block, follow_block
 from dualtrace.simulation.devices import cores, prepare_jax
 from dualtrace.simulation.draws import key_of, uniforms
 from dualtrace.simulation.mechanism import Mechanism, lookup_in
-from dualtrace.simulation.patients import count_of, patients_of
+from dualtrace.simulation.patients import count_of, patients_of, strata_of
+from dualtrace.simulation.rows import outcomes_of, rows_of
 from dualtrace.simulation.tally import Tally, add, tally
 
 if TYPE_CHECKING:
@@ -34,45 +35,19 @@ if TYPE_CHECKING:
     from dualtrace.mechanism.arrays import Array
     from dualtrace.simulation.patients import Patients
     from dualtrace.simulation.plan import Plan
+    from dualtrace.simulation.rows import Outcomes, Rows
 
 Precision = Literal["float32", "float64"]
 
-BLOCK = 512
+BLOCK = 1024
 """Patients that are simulated together: their arrays fit the cache of a core."""
 
-SHARE = 256 * BLOCK
+SHARE = 128 * BLOCK
 """Patients of one share of the work: a task, and the unit in which sums are added up."""
 
 MOST_PATIENTS = 2**32
 _CHUNK = 32
 """Blocks that go through in one call, and those for which a program has room at least."""
-
-
-class Rows(NamedTuple):
-    """What tables keep of every patient; the patients are the last axis, arms and visits come before.
-
-    Attributes
-    ----------
-    arm
-        Place of the arm the patient was allotted to.
-    observed
-        Scores in that arm, ``(visits, scales, n)``, NaN where not assessed or gone.
-    twin
-        True primary score in every arm, ``(arms, visits, n)``.
-    lived
-        What happened in that arm, session by session, ``(sessions, n)`` by name.
-    person
-        Traits of the patient by name.
-    known
-        What each arm's dosing rule knew, ``(names, sessions, n)`` by arm; empty without rules.
-    """
-
-    arm: Array
-    observed: Array
-    twin: Array
-    lived: dict[str, Array]
-    person: dict[str, Array]
-    known: dict[str, Array]
 
 
 @final
@@ -128,18 +103,36 @@ class Engine:
 
     def rows(self, patients: int, seed: int) -> Rows:
         """Rows of patients ``0 .. patients - 1``, arrays ``(..., patients)``."""
+        whole: Rows = self._each("rows", patients, seed)
+        return whole
+
+    def outcomes(self, patients: int, seed: int, *, trials: int = 1) -> Outcomes:
+        """Outcomes of trials of ``patients`` each that follow one another, arrays ``(..., trials * patients)``.
+
+        Patient ``i`` of trial ``r`` is patient ``r * patients + i``; each trial is randomised by itself, the first as
+        if it were alone.
+
+        Raises
+        ------
+        InputError
+            There are no patients or too many.
+        """
+        whole: Outcomes = self._each("outcomes", patients, seed, trials)
+        return whole
+
+    def _each(self, what: str, patients: int, seed: int, trials: int = 1) -> Any:  # noqa: ANN401
         import jax
 
-        _require_patients(patients)
-        chunks = [one for share in range(shares_of(patients)) for one in self._chunks(patients, share)]
-        parts = list(self._found("rows", patients, seed, chunks))
+        total = patients * trials
+        _require_patients(total)
+        chunks = [one for share in range(shares_of(total)) for one in self._chunks(total, share)]
+        parts = list(self._found(what, patients, seed, chunks, trials))
 
         def joined(*leaves: NDArray[Any]) -> NDArray[Any]:
             flat = [np.moveaxis(leaf, 0, -2).reshape(*leaf.shape[1:-1], -1) for leaf in leaves]
-            return np.concatenate(flat, axis=-1)[..., :patients]
+            return np.concatenate(flat, axis=-1)[..., :total]
 
-        whole: Rows = jax.tree.map(joined, *parts)
-        return whole
+        return jax.tree.map(joined, *parts)
 
     def _chunks(self, patients: int, share: int) -> list[tuple[int, int]]:
         """First block and number of blocks of each chunk of a share."""
@@ -148,18 +141,20 @@ class Engine:
         size = min(self.chunk, -(-(last - first) // self.threads))
         return [(start, min(size, last - start)) for start in range(first, last, size)]
 
-    def _found(self, what: str, patients: int, seed: int, chunks: list[tuple[int, int]]) -> Iterator[Any]:
+    def _found(
+        self, what: str, patients: int, seed: int, chunks: list[tuple[int, int]], trials: int = 1
+    ) -> Iterator[Any]:
         """What each chunk gives, in order; its leaves have the blocks as first axis."""
         import jax
 
         room = max(self.chunk, _CHUNK)
-        key, values, arms = key_of(seed), self.mechanism.values(), self._arms(patients, seed)
+        key, values, arms = key_of(seed), self.mechanism.values(), self._arms(patients, seed, trials)
         program = _compiled(_Structure(self.plan, self.mechanism, self.precision, what, room))
 
         def run(chunk: tuple[int, int]) -> Any:  # noqa: ANN401
             first, count = chunk
             places = np.arange(first * BLOCK, (first + room) * BLOCK).reshape(room, BLOCK)
-            ids, counted = (places % 2**32).astype(np.uint32), places < patients
+            ids, counted = (places % 2**32).astype(np.uint32), places < patients * trials
             chosen = np.full(ids.shape, BY_CHANCE, np.int8) if arms is None else _taken(arms, ids, counted)
             found = program(values, key, np.int64(count), ids, chosen, counted)
             return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], found)
@@ -168,16 +163,17 @@ class Engine:
             yield from pool.map(run, chunks)
 
     @functools.cached_property
-    def _dealt(self) -> dict[tuple[int, int], NDArray[np.int8]]:
+    def _dealt(self) -> dict[tuple[int, int, int], NDArray[np.int8]]:
         return {}
 
-    def _arms(self, patients: int, seed: int) -> NDArray[np.int8] | None:
+    def _arms(self, patients: int, seed: int, trials: int) -> NDArray[np.int8] | None:
         """Allotment in blocks, worked out once; ``None``: by chance, worked out in the blocks."""
         if not self.plan.protocol.randomisation.blocks:
             return None
-        if (patients, seed) not in self._dealt:
-            self._dealt[patients, seed] = _allotted(self.plan, patients, seed)
-        return self._dealt[patients, seed]
+        given = (patients, seed, trials)
+        if given not in self._dealt:
+            self._dealt[given] = _allotted(self.plan, patients, seed, trials)
+        return self._dealt[given]
 
 
 def shares_of(patients: int) -> int:
@@ -194,19 +190,15 @@ def _taken(arms: NDArray[np.int8], ids: NDArray[np.uint32], counted: NDArray[np.
     return np.where(counted, arms[np.minimum(ids, arms.size - 1)], 0).astype(np.int8)
 
 
-def _allotted(plan: Plan, patients: int, seed: int) -> NDArray[np.int8]:
+def _allotted(plan: Plan, patients: int, seed: int, trials: int) -> NDArray[np.int8]:
     """Allotment in blocks needs to know the stratum of every patient beforehand."""
-    key = key_of(seed)
-    strata = np.zeros(patients, np.int8)
-    wanted = plan.protocol.randomisation.strata
-    if wanted:
-        ids = xp.asarray(np.arange(patients, dtype=np.uint32))
-        lookup = lookup_in(Mechanism().values(), np.float64)
-        people = patients_of(plan, lookup, uniforms(xp.asarray(key), ids, count_of(plan), np.float64))
-        on = {"antidepressants": people.antidepressant > 0, "severity": people.severity > 0}
-        for name in wanted:
-            strata = (2 * strata + on[name]).astype(np.int8)
-    return allot(plan, key, patients, strata)
+    key, total = key_of(seed), patients * trials
+    strata = np.zeros(total, np.int8)
+    if plan.protocol.randomisation.strata:
+        for first in range(0, total, SHARE):
+            some = np.arange(first, min(first + SHARE, total), dtype=np.uint32)
+            strata[some] = strata_of(plan, key, some)
+    return allot(plan, key, patients, strata, trials=trials)
 
 
 @final
@@ -247,7 +239,9 @@ def _compiled(structure: _Structure) -> Callable[..., Any]:
     def followed(values: dict[str, Array], patients: Patients, chosen: Array, counted: Array) -> Any:  # noqa: ANN401
         block = follow_block(plan, mechanism, lookup_in(values, dtype), patients)
         arm_of = xp.where(chosen == BY_CHANCE, _by_chance(plan, block), chosen)
-        return tally(plan, block, arm_of, counted) if structure.what == "tally" else rows_of(plan, block, arm_of)
+        if structure.what == "tally":
+            return tally(plan, block, arm_of, counted)
+        return (rows_of if structure.what == "rows" else outcomes_of)(plan, block, arm_of)
 
     def looped(one: Callable[..., Any], count: Array, *parts: Any) -> Any:  # noqa: ANN401
         # The number of blocks is an argument: a loop of known length may be unrolled, and would round otherwise.
@@ -277,41 +271,3 @@ def _by_chance(plan: Plan, block: Block) -> Array:
     ratio = np.array(plan.protocol.ratio, float)
     edges = xp.asarray(np.cumsum(ratio)[:-1] / ratio.sum(), block.patients.place.dtype)
     return xp.searchsorted(edges, block.patients.place, side="right").astype(np.int8)
-
-
-def rows_of(plan: Plan, block: Block, arm_of: Array) -> Rows:
-    """Keep of a block what tables show."""
-
-    def mine(leaves: list[Array]) -> Array:
-        chosen = leaves[0]
-        for place, leaf in enumerate(leaves[1:], 1):
-            chosen = xp.where(arm_of == place, leaf, chosen)
-        return chosen
-
-    arms = block.arms
-    gone = xp.full_like(arms[0].lived.stays[0], xp.nan)
-    observed = mine([arm.scores.observed for arm in arms])
-    stays = mine([arm.lived.stays for arm in arms])
-    there = xp.stack([xp.ones_like(gone), *(stays[visit.session - 1] for visit in plan.visits)])
-    shown = (there[:, None] > 0) & plan.measured[:, :, None]
-    fields = [name for name in arms[0].lived._fields if name != "known"]
-    people = block.patients
-    return Rows(
-        arm=arm_of,
-        observed=xp.where(shown, observed, gone),
-        twin=xp.stack([arm.scores.true[:, 0] for arm in arms]),
-        lived={name: mine([getattr(arm.lived, name) for arm in arms]) for name in fields},
-        person={
-            "severity": people.severity,
-            "weight_kg": xp.asarray(people.covariates.weight),
-            "antidepressant": people.antidepressant,
-            "threat": people.traits.threat,
-            "learning": people.traits.learning,
-            "generalisation": people.traits.generalisation,
-        },
-        known={
-            plan_arm.source.id: xp.stack(arm.lived.known)
-            for plan_arm, arm in zip(plan.arms, arms, strict=True)
-            if arm.lived.known
-        },
-    )

@@ -59,6 +59,10 @@ class Learner(ABC, Generic[State, Pace]):
         """Let one exposure pass in which nothing bad happens, after a wait of ``pace``."""
 
     @abstractmethod
+    def expose_often(self, state: State, pace: Pace, quality: Array, drug: Array, shown: Array) -> State:
+        """Let exposures pass one after the other, those of which ``shown`` is true, shape ``(exposures,)``."""
+
+    @abstractmethod
     def mishap(self, state: State, happens: Array, quality: Array, drug: Array) -> State:
         """Let the feared event come true, where ``happens`` is 1."""
 
@@ -133,6 +137,16 @@ class AnyLearner(Learner[Any, Any]):
         """Rest, then present the situation without US."""
         rested = self._rest(state, pace)
         return self.model.present(self.theta, rested, self._event(0, quality=quality, drug=drug))[0]
+
+    def expose_often(self, state: Any, pace: Any, quality: Array, drug: Array, shown: Array) -> Any:  # noqa: ANN401
+        """Repeat :meth:`expose`."""
+        import jax
+
+        def step(at: Any, is_shown: Array) -> tuple[Any, None]:  # noqa: ANN401
+            after = self.expose(at, pace, quality, drug)
+            return jax.tree.map(lambda new, old: xp.where(is_shown, new, old), after, at), None
+
+        return jax.lax.scan(step, state, shown)[0]
 
     def mishap(self, state: Any, happens: Array, quality: Array, drug: Array) -> Any:  # noqa: ANN401
         """Present the situation with US; a row of zeros where it does not happen."""

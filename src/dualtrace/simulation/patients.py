@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.plasma import Covariates
-from dualtrace.simulation.draws import normal
+from dualtrace.simulation.draws import normal, uniforms_at
 from dualtrace.simulation.learner import Traits
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dualtrace.mechanism.arrays import Array, ArrayLike
     from dualtrace.mechanism.parameters import Lookup
     from dualtrace.simulation.plan import Plan
@@ -38,6 +42,12 @@ PERSON = (
 
 SESSION = ("quality", "start_noise", "end_noise", "mishap", "capsule", "dropout")
 """What a session's numbers are for; the last three are used as uniform numbers."""
+
+_STRATUM = {"antidepressants": "antidepressant", "severity": "severity"}
+"""Which of a person's numbers a stratum is decided by."""
+
+_MEDIAN = 0.5
+"""Whoever is more severe than half of all patients has a positive normal number."""
 
 
 class Patients(NamedTuple):
@@ -106,6 +116,18 @@ def patients_of(plan: Plan, lookup: Lookup, uniform: Array) -> Patients:
         session=session,
         noise=noise,
     )
+
+
+def strata_of(plan: Plan, key: NDArray[np.uint32], patients: NDArray[np.uint32]) -> NDArray[np.int8]:
+    """Stratum of each patient by the plan's own strata, ``(n,)``, from the few numbers that decide it."""
+    wanted = plan.protocol.randomisation.strata
+    places = np.array([PERSON.index(_STRATUM[name]) for name in wanted], int)
+    drawn = uniforms_at(xp.asarray(key), xp.asarray(patients), places, np.float64)
+    strata = np.zeros(patients.size, np.int8)
+    for name, uniform in zip(wanted, drawn, strict=True):
+        on = uniform < plan.antidepressants if name == "antidepressants" else uniform > _MEDIAN
+        strata = (2 * strata + on).astype(np.int8)
+    return strata
 
 
 def _of(lookup: Lookup, name: str) -> ArrayLike:

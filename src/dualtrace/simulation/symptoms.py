@@ -78,13 +78,16 @@ class Symptoms:
         import jax
 
         visits, dtype = self.plan.visits, self.outside.dtype
-        over = np.array([visit.session - 1 for visit in visits])
+        # The baseline's row is worked out like that of a visit and then set: rows that are joined inside an
+        # elementwise kernel cost it the vector registers.
+        over = np.array([0, *(visit.session - 1 for visit in visits)])
         wait_h, weeks = (
-            xp.asarray(values, dtype)[:, None] for values in ([v.wait_h for v in visits], [v.weeks for v in visits])
+            xp.asarray([0.0, *values], dtype)[:, None]
+            for values in ([v.wait_h for v in visits], [v.weeks for v in visits])
         )
         state = jax.tree.map(lambda leaf: leaf[over], states)
         after = self.left(learner.fear_outside(learner.wait(state, wait_h)), weeks)
-        left = xp.concatenate([xp.ones_like(self.outside)[None], after])
+        left = xp.where((np.arange(over.size) == 0)[:, None], 1.0, after)
         true, seen = [], []
         for k, scale in enumerate(self.plan.scales):
             first = at_baseline(scale, self.patients.severity, self.lookup)

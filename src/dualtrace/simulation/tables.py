@@ -11,8 +11,8 @@ from dualtrace.simulation.rule import evaluate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dualtrace.simulation.engine import Rows
     from dualtrace.simulation.plan import Plan
+    from dualtrace.simulation.rows import Rows
 
 Table = dict[str, "NDArray[np.generic]"]
 

@@ -114,12 +114,12 @@ def tally(plan: Plan, block: Block, arm_of: Array, counted: Array) -> Tally:
         Whether the patient exists (the last block may be padded), ``(n,)``.
     """
     parts = [
-        _as_trial(plan, arm, (arm_of == place) & counted) + _as_twins(plan, arm, block.arms[plan.reference], counted)
+        _as_trial(plan, arm, (arm_of == place) & counted) + _as_twins(plan, place, block, counted)
         for place, arm in enumerate(block.arms)
     ]
     stacked = [xp.stack(column) for column in zip(*parts, strict=True)]
     first = len(_OWN)
-    return Tally._make([*stacked[:first], _sum(xp.ones_like(counted), counted), *stacked[first:]])
+    return Tally._make([*stacked[:first], _count(counted), *stacked[first:]])
 
 
 _OWN = Tally._fields[: Tally._fields.index("people")]
@@ -127,35 +127,41 @@ _OWN = Tally._fields[: Tally._fields.index("people")]
 
 def _as_trial(plan: Plan, arm: ArmCourse, mine: Array) -> tuple[Array, ...]:
     lived, scores = arm.lived, arm.scores.observed
-    present = xp.stack([xp.ones_like(lived.stays[0]), *(lived.stays[visit.session - 1] for visit in plan.visits)])
-    seen = (present[:, None] > 0) & plan.measured[:, :, None] & mine
+    seen = present(plan, lived.stays)[:, None] & plan.measured[:, :, None] & mine
     change = scores - scores[:1]
     responses = xp.stack([response(s, scores[0, k], scores[:, k]) for k, s in enumerate(plan.scales)], axis=1)
     remissions = xp.stack([remission(s, scores[:, k]) for k, s in enumerate(plan.scales)], axis=1)
     slope, has_slope = _slopes(plan, scores[:, 0], seen[:, 0])
     here = (lived.attended > 0) & mine
     exposed = here & (plan.exposures > 0)[:, None]
-    suds = xp.stack([lived.start, lived.peak, lived.end], axis=1)
+    suds = (lived.start, lived.peak, lived.end)
     return (
-        _sum(xp.ones_like(mine), mine),
-        _sum(xp.ones_like(scores), seen),
+        _count(mine),
+        _count(seen),
         _sum(scores, seen),
         _sum(scores**2, seen),
         _sum(change, seen),
         _sum(change**2, seen),
-        _sum(xp.ones_like(slope), has_slope),
+        _count(has_slope),
         _sum(slope, has_slope),
         _sum(slope**2, has_slope),
         _sum(responses, seen),
         _sum(remissions, seen),
-        _sum(xp.ones_like(lived.attended), here),
-        _sum(xp.ones_like(lived.attended), exposed),
-        _sum(suds, exposed[:, None]),
-        _sum(suds**2, exposed[:, None]),
+        _count(here),
+        _count(exposed),
+        xp.stack([_sum(one, exposed) for one in suds], axis=1),
+        xp.stack([_sum(one**2, exposed) for one in suds], axis=1),
         _sum(lived.due, here),
-        _sum((lived.dose_mg > 0) * 1.0, here),
+        _count((lived.dose_mg > 0) & here),
         _sum(lived.boost, here),
     )
+
+
+def present(plan: Plan, stays: Array) -> Array:
+    """Who is still in treatment at each visit, the baseline first, ``(V, n)``, from who stays after each session."""
+    # Rows are picked, not joined: a join inside an elementwise kernel costs it the vector registers.
+    over = np.array([0, *(visit.session - 1 for visit in plan.visits)])
+    return xp.asarray((stays[over] > 0) | (np.arange(over.size) == 0)[:, None])
 
 
 def _slopes(plan: Plan, scores: Array, seen: Array) -> tuple[Array, Array]:
@@ -170,32 +176,39 @@ def _slopes(plan: Plan, scores: Array, seen: Array) -> tuple[Array, Array]:
     return slope, spread > 0
 
 
-def _as_twins(plan: Plan, arm: ArmCourse, reference: ArmCourse, counted: Array) -> tuple[Array, ...]:
-    true = arm.scores.true[:, 0]
-    gain = own_gain(plan, arm, reference)
-    edges = xp.asarray(GAIN_EDGES, gain.dtype)
-    bins = xp.searchsorted(edges, gain[plan.last_of_treatment], side="right")
-    numbers = xp.asarray(np.arange(edges.size + 1))[:, None]
-    fear = xp.clip((FEAR_BINS * arm.lived.end_fear).astype(int), 0, FEAR_BINS - 1)[:-1]
-    less = xp.diff(reference.lived.start, axis=0) - xp.diff(arm.lived.start, axis=0)
-    both = (arm.lived.attended[1:] > 0) & (reference.lived.attended[1:] > 0) & xp.isfinite(less) & counted
-    both = both & (arm.lived.dose_mg[:-1] > 0)
-    by_fear = (fear[None] == xp.asarray(np.arange(FEAR_BINS))[:, None, None]) & both[None]
+def _as_twins(plan: Plan, place: int, block: Block, counted: Array) -> tuple[Array, ...]:
+    arm, reference = block.arms[place], block.arms[plan.reference]
+    true, gain = arm.scores.true[:, 0], own_gain(plan, arm, reference)
+    at_least = gain[plan.last_of_treatment] >= xp.asarray(GAIN_EDGES, gain.dtype)[:, None]
+    reached = xp.concatenate([_count(counted)[None], _count(at_least & counted), xp.zeros_like(true, float, shape=1)])
+    source, none = plan.arms[place], xp.zeros_like(true, float, shape=FEAR_BINS)
+    has_drug = source.dosed.any() and not source.source.is_placebo
+    moderated = _moderated(arm, reference, counted) if has_drug else (none, none)
     return (
         _sum(true, counted),
         _sum(true**2, counted),
         _sum(gain, counted),
         _sum(gain**2, counted),
-        _sum((bins[None] == numbers) * 1.0, counted),
-        _sum((gain >= _MARGIN) * 1.0, counted),
-        _sum((gain <= -_MARGIN) * 1.0, counted),
-        xp.sum(_sum(xp.ones_like(less)[None], by_fear), axis=-1),
-        xp.sum(_sum(less[None], by_fear), axis=-1),
+        reached[:-1] - reached[1:],
+        _count((gain >= _MARGIN) & counted),
+        _count((gain <= -_MARGIN) & counted),
+        *moderated,
     )
+
+
+def _moderated(arm: ArmCourse, reference: ArmCourse, counted: Array) -> tuple[Array, Array]:
+    fear = xp.clip(xp.floor(FEAR_BINS * arm.lived.end_fear), 0, FEAR_BINS - 1)[:-1]
+    less = xp.diff(reference.lived.start, axis=0) - xp.diff(arm.lived.start, axis=0)
+    both = (arm.lived.attended[1:] > 0) & (reference.lived.attended[1:] > 0) & xp.isfinite(less) & counted
+    both = both & (arm.lived.dose_mg[:-1] > 0)
+    by_fear = (fear[None] == xp.asarray(np.arange(FEAR_BINS), fear.dtype)[:, None, None]) & both[None]
+    return xp.sum(_count(by_fear), axis=-1), xp.sum(_sum(less[None], by_fear), axis=-1)
 
 
 def own_gain(plan: Plan, arm: ArmCourse, reference: ArmCourse) -> Array:
     """Benefit of each patient against the same patient in the reference arm, SDs at baseline, ``(V, n)``."""
+    if arm is reference:
+        return xp.zeros_like(arm.scores.true[:, 0])
     scale = plan.scales[0]
     side = float(np.sign(scale.worst - scale.best))
     return xp.asarray(side * (reference.scores.true[:, 0] - arm.scores.true[:, 0]) / plan.primary_sd)
@@ -220,6 +233,11 @@ def tally_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
         (): ("people",),
     }
     return shapes | {name: shape for shape, names in other.items() for name in names}
+
+
+def _count(chosen: Array) -> Array:
+    """How many patients are chosen; whole numbers are faster to add up and exact."""
+    return xp.sum(chosen, axis=-1, dtype=np.int32).astype(float)
 
 
 def add(tallies: list[Tally]) -> Tally:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, final
 
 from dualtrace.errors import InputError
-from dualtrace.simulation.engine import Engine, Precision, Rows
+from dualtrace.simulation.engine import Engine, Precision
 from dualtrace.simulation.mechanism import Mechanism
 from dualtrace.simulation.plan import Plan, plan_of
 from dualtrace.simulation.record import trial_record
@@ -16,6 +16,7 @@ from dualtrace.simulation.tables import Table, decision_table, patient_table, se
 if TYPE_CHECKING:
     from dualtrace.evidence.record import Trial
     from dualtrace.simulation.protocol import Protocol
+    from dualtrace.simulation.rows import Rows
     from dualtrace.simulation.tally import Tally
 
 MOST_ROWS = 1_000_000
