@@ -17,6 +17,7 @@ from dualtrace.calibration.model import (
     priors_of,
     problem_of,
 )
+from dualtrace.calibration.moderation import INTERACTION
 from dualtrace.calibration.outcomes import Rows
 from dualtrace.calibration.place import from_normal, middle, potential, shared_at
 from dualtrace.calibration.predict import exposed
@@ -46,9 +47,10 @@ def test_exact_rows_of_a_trial_follow_the_dense_normal_law(problem: Problem) -> 
         mine = np.flatnonzero((np.asarray(rows.trial) == trial) & (np.asarray(rows.standard) >= 0))
         v = np.asarray(rows.v)[mine]
         ratio = np.isin(np.asarray(rows.standard)[mine], (2, 3))
-        common = np.sqrt(rho * v + (np.where(ratio, np.pi / np.sqrt(3), 1) * tau) ** 2)
+        effects = np.asarray(rows.standard)[mine] < INTERACTION
+        common = effects * np.sqrt(rho * v + (np.where(ratio, np.pi / np.sqrt(3), 1) * tau) ** 2)
         law = stats.multivariate_normal(
-            np.asarray(predicted)[mine], np.outer(common, common) + np.diag((1 - rho) * v)
+            np.asarray(predicted)[mine], np.outer(common, common) + np.diag((1 - rho * effects) * v)
         )
         assert float(found[trial]) == pytest.approx(law.logpdf(np.asarray(rows.y)[mine]), abs=1e-6)
 
@@ -157,7 +159,7 @@ def test_parameters_come_from_the_quantiles_of_their_priors(name: str) -> None:
 def test_every_reported_effect_keeps_its_number_and_its_currency(problem: Problem) -> None:
     targets = [target for subject in problem.subjects for target in subject.targets]
     rows = problem.rows
-    of_effects = np.asarray(rows.standard) >= 0
+    of_effects = (np.asarray(rows.standard) >= 0) & (np.asarray(rows.standard) < INTERACTION)
     assert of_effects.sum() == len(targets)
     exact = sorted(t.effect.yi for t in targets if t.effect.yi is not None)
     found = np.sort(np.asarray(rows.y)[of_effects & np.asarray(rows.exact)])

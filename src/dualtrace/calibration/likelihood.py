@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dualtrace.calibration.moderation import INTERACTION
 from dualtrace.mechanism.arrays import xp
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def trial_log_likelihoods(
 
     ``e`` is what the trial's rows have in common: the part :math:`\rho` of their sampling error (they measure the
     same patients) and the trial's own deviation from the model, with SD :math:`\tau` in SMD and :math:`c_r = \pi /
-    \sqrt 3` on the log-odds scale. Intervals contribute the probability of their inside.
+    \sqrt 3` on the log-odds scale. Intervals contribute the probability of their inside. An interaction is a
+    statistic with variance 1 and shares nothing with the effects: :math:`s_r = 0`.
 
     Parameters
     ----------
@@ -53,8 +55,9 @@ def trial_log_likelihoods(
     """
     of_effect = rows.standard >= 0
     factor = xp.where((rows.standard == 2) | (rows.standard == 3), _LOGISTIC_SD, 1.0)
-    common = xp.sqrt(shared * rows.v + (factor * heterogeneity) ** 2)
-    own = xp.sqrt((1 - xp.asarray(shared)) * rows.v)
+    part = xp.where(rows.standard == INTERACTION, 0.0, 1.0)
+    common = part * xp.sqrt(shared * rows.v + (factor * heterogeneity) ** 2)
+    own = xp.sqrt((1 - part * xp.asarray(shared)) * rows.v)
     each = _log_density(rows, predicted[:, None] + common[:, None] * _GRID, own[:, None])
     member = (xp.asarray(np.arange(trials))[:, None] == rows.trial[None, :]) & of_effect
     together = xp.einsum("tr,rq->tq", xp.where(member, 1.0, 0.0), each)

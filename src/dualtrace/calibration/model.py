@@ -13,6 +13,7 @@ import numpy as np
 
 from dualtrace.calibration.courses import Courses, Population, lay_out
 from dualtrace.calibration.likelihood import placebo_log_likelihood, trial_log_likelihoods
+from dualtrace.calibration.moderation import INTERACTION
 from dualtrace.calibration.outcomes import Rows, predicted, rows_of
 from dualtrace.calibration.predict import Constants
 from dualtrace.calibration.targets import DISORDERS, Subject
@@ -173,13 +174,14 @@ def constants_at(
 
 
 def _statistical(rows: Rows, rival: Rival, shared: Mapping[str, Any], deviations: Mapping[str, Any]) -> Array:
-    """One effect per disorder in SMD, times pi/sqrt(3) for log odds; nothing is said of the change with placebo."""
+    """One effect per disorder in SMD, times pi/sqrt(3) for log odds; nothing is moderated, or said of placebo."""
     if not rival.drug_acts:
         return xp.zeros_like(rows.y)
     own = shared["calibration.disorder_effect_sd"] * deviations[EFFECT_BY_DISORDER]
     effect = shared["calibration.mean_effect"] + own
     ratio = (rows.standard == 2) | (rows.standard == 3)
-    return xp.asarray(effect[rows.disorder] * xp.where(ratio, np.pi / np.sqrt(3), 1.0))
+    each = effect[rows.disorder] * xp.where(ratio, np.pi / np.sqrt(3), 1.0)
+    return xp.asarray(xp.where(rows.standard == INTERACTION, 0.0, each))
 
 
 def log_likelihoods(

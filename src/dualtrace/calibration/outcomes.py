@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dualtrace.calibration.moderation import INTERACTION, Covariate, covariates_of, interaction, slope
 from dualtrace.calibration.predict import Constants, Course, follow, learner_of, symptoms_left
 from dualtrace.calibration.targets import Standard
 from dualtrace.errors import InputError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dualtrace.calibration.courses import Courses, Population
+    from dualtrace.calibration.moderation import Moderation
     from dualtrace.calibration.targets import PlaceboChange, Subject, Target
     from dualtrace.evidence.instrument import Criterion
     from dualtrace.mechanism.arrays import Array
@@ -31,12 +33,13 @@ PLACEBO = -1
 """Standard of a change with placebo."""
 
 _STANDARDS = tuple(Standard)
+_COVARIATES = tuple(Covariate)
 _LEAST = 1e-4
 _NEVER = -1e6
 
 
 class Rows(NamedTuple):
-    """Effects and placebo changes as arrays; ``R`` rows.
+    """Effects, placebo changes and findings on moderators as arrays; ``R`` rows.
 
     Attributes
     ----------
@@ -49,7 +52,9 @@ class Rows(NamedTuple):
     session, wait_h, weeks
         When, ``(R,)``; ``session`` counts from 0.
     standard
-        Place in :class:`dualtrace.calibration.targets.Standard`; -1 for a placebo change.
+        Place in :class:`dualtrace.calibration.targets.Standard`; -1 for a placebo change, 4 for an interaction.
+    covariate, patients
+        Of an interaction: place in :class:`dualtrace.calibration.moderation.Covariate`, and patients per arm.
     baseline, spread, error
         True score at baseline as distance from the best score, in baseline SDs ``(R, n)``; the SD of observed
         scores is 1; the error's SD ``(R,)``.
@@ -69,6 +74,8 @@ class Rows(NamedTuple):
     wait_h: Array
     weeks: Array
     standard: Array
+    covariate: Array
+    patients: Array
     baseline: Array
     error: Array
     response_share: Array
@@ -92,11 +99,14 @@ def rows_of(
     rows: list[dict[str, Any]] = []
     for t, (subject, own) in enumerate(zip(subjects, numbers, strict=True)):
         shared = _of_trial(subject, population, lookup) | {
+            "covariate": 0,
+            "patients": 1.0,
             "trial": t,
             "disorder": disorders.index(subject.trial.disorder.value),
         }
         rows += [shared | _of_target(own, target) for target in subject.targets]
         rows += [shared | _of_placebo(own, subject.plan.reference, change) for change in subject.placebo]
+        rows += [shared | _of_moderation(own, finding) for finding in subject.moderations]
     return Rows._make(xp.asarray(np.stack([row[name] for row in rows])) for name in Rows._fields)
 
 
@@ -128,6 +138,24 @@ def _of_placebo(own: Sequence[int], reference: int, change: PlaceboChange) -> di
         "lower": -np.inf,
         "upper": np.inf,
         "exact": True,
+    }
+
+
+def _of_moderation(own: Sequence[int], finding: Moderation) -> dict[str, Any]:
+    shares = (1 / len(finding.arms),) * len(finding.arms)
+    return {
+        **_slots(own, finding.arms, shares, finding.reference),
+        "session": finding.session - 1,
+        "wait_h": finding.wait_h,
+        "weeks": finding.weeks,
+        "standard": INTERACTION,
+        "covariate": _COVARIATES.index(finding.covariate),
+        "patients": finding.patients,
+        "y": 0.0,
+        "v": 1.0,
+        "lower": finding.lower,
+        "upper": finding.upper,
+        "exact": False,
     }
 
 
@@ -194,7 +222,10 @@ def _distance(scale: Scale, rule: Criterion, sd: float) -> float:
 
 
 def predicted(rows: Rows, courses: Courses, population: Population, constants: Constants, lookup: Lookup) -> Array:
-    """Predicted effect of every row, ``(R,)``: positive favours the drug; placebo changes in baseline SDs."""
+    """Predicted effect of every row, ``(R,)``: positive favours the drug; placebo changes in baseline SDs.
+
+    Interactions are the expected statistic of drug by covariate.
+    """
     course = follow(courses, population, constants, lookup)
     left = _left(rows, course, population, constants, lookup)
     scores = rows.baseline[:, None] * left
@@ -213,7 +244,8 @@ def predicted(rows: Rows, courses: Courses, population: Population, constants: C
     )
     remission = _log_odds(rows, scores, rows.remission[:, None, None], xp.zeros_like(rows.remission))
     placebo = xp.mean(rows.baseline, axis=-1) - xp.einsum("rc,rc->r", rows.treated, mean)
-    every = xp.stack([fall / sd_score, fall / sd_change, response, remission, placebo])
+    moderated = _moderated(rows, courses, course, rows.baseline[:, None] - scores, lookup)
+    every = xp.stack([fall / sd_score, fall / sd_change, response, remission, moderated, placebo])
     return xp.take_along_axis(every, rows.standard[None], axis=0)[0]
 
 
@@ -229,6 +261,23 @@ def _left(rows: Rows, course: Course, population: Population, constants: Constan
 
     every_arm = jax.vmap(at, in_axes=(0, None, None, None))
     return jax.vmap(every_arm)(rows.arms, rows.session, rows.wait_h, rows.weeks)
+
+
+def _moderated(rows: Rows, courses: Courses, course: Course, gain: Array, lookup: Lookup) -> Array:
+    """Expected statistic of drug by covariate, ``(R,)``; ``gain`` is ``(R, slots, n)``."""
+    import jax
+
+    every_arm = jax.vmap(covariates_of, in_axes=(None, None, 0, None))
+    found = jax.vmap(every_arm, in_axes=(None, None, 0, 0))(courses, course, rows.arms, rows.session)
+    mine = xp.take_along_axis(found, rows.covariate[:, None, None, None], axis=2)[:, :, 0]
+    b, variance = slope(
+        mine,
+        gain,
+        noise=xp.asarray(lookup("clinic.suds_noise", "1") / 100.0),
+        error=rows.error[:, None],
+        patients=rows.patients[:, None],
+    )
+    return interaction(b, variance, rows.treated, rows.reference)
 
 
 def _sides(rows: Rows, variance: Array) -> Array:

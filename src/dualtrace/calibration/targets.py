@@ -1,4 +1,4 @@
-"""What each trial says, as the likelihood reads it: effects of the drug, as numbers or intervals; placebo change."""
+"""What each trial says, as the likelihood reads it: effects as numbers or intervals, placebo change, moderators."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, final
 
+from dualtrace.calibration.moderation import Moderation, moderations_of
 from dualtrace.effects.effect import Metric
 from dualtrace.effects.select import between_arms
 from dualtrace.evidence.record import Disorder, Estimand, Timepoint
@@ -95,6 +96,7 @@ class Subject:
     plan: Plan
     targets: tuple[Target, ...]
     placebo: tuple[PlaceboChange, ...]
+    moderations: tuple[Moderation, ...] = ()
 
 
 def subjects_of(trials: Iterable[Trial]) -> tuple[Subject, ...]:
@@ -118,7 +120,8 @@ def subjects_of(trials: Iterable[Trial]) -> tuple[Subject, ...]:
 def _subject(trial: Trial, effects: Sequence[Effect]) -> Subject:
     plan = plan_of(protocol_of(trial))
     targets = [target for effect in effects if (target := _target(plan, effect)) is not None]
-    return Subject(trial, plan, tuple(targets), tuple(_placebo(trial, plan)))
+    moderations = moderations_of(trial, plan, _when(plan, Timepoint.POST, None))
+    return Subject(trial, plan, tuple(targets), tuple(_placebo(trial, plan)), moderations)
 
 
 _STANDARDS = {

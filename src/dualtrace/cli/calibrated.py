@@ -10,6 +10,7 @@ import numpy as np
 
 from dualtrace.calibration.contest import Setup
 from dualtrace.calibration.fit import Sampler
+from dualtrace.calibration.moderation import INTERACTION
 from dualtrace.calibration.posterior import Method
 from dualtrace.calibration.posterior_file import save_posterior
 from dualtrace.calibration.rivals import rival
@@ -20,13 +21,17 @@ from dualtrace.cli.work import carry_out
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from dualtrace.calibration.model import Problem
+    from dualtrace.calibration.moderation import Moderation
     from dualtrace.calibration.posterior import Estimate, Posterior
     from dualtrace.calibration.targets import Target
     from dualtrace.runner.task import Task
 
 _PARAMETERS = ("parameter", "median", "5 to 95 %", "prior median", "prior 5 to 95 %", "contraction", "R-hat", "draws")
 _TRIALS = ("trial", "year", "outcome", "when", "predicted", "5 to 95 %", "reported")
+_FINDINGS = ("trial", "helps by", "predicted", "5 to 95 %", "reported")
 _BAND = (0.05, 0.5, 0.95)
 
 
@@ -66,9 +71,11 @@ def data_in_words(problem: Problem) -> str:
     """How many trials and effects there are, and how many are numbers."""
     effects = [target.effect for subject in problem.subjects for target in subject.targets]
     exact, placebo = sum(effect.is_exact for effect in effects), sum(len(s.placebo) for s in problem.subjects)
+    findings = sum(len(subject.moderations) for subject in problem.subjects)
     return (
         f"{problem.trials} trials report {len(effects)} effects of the drug: {exact} as numbers, "
-        f"{len(effects) - exact} only as intervals; changes with placebo: {placebo}."
+        f"{len(effects) - exact} only as intervals; changes with placebo: {placebo}; "
+        f"findings on when the drug helps: {findings}."
     )
 
 
@@ -106,6 +113,10 @@ def _lines(problem: Problem, posterior: Posterior) -> list[str]:
         *aligned(_TRIALS, [_row(*row) for row in _against(problem, posterior)]),
         "",
         "Effects: standardised differences, or log odds ratios of response and remission; positive favours the drug.",
+        "",
+        *aligned(_FINDINGS, [_finding(*row) for row in _moderated(problem, posterior)]),
+        "",
+        "Findings: statistic of drug by covariate; positive: the more of the covariate, the more the drug helps.",
     ]
 
 
@@ -130,13 +141,23 @@ def _parameter(one: Estimate) -> tuple[str, ...]:
 
 def _against(problem: Problem, posterior: Posterior) -> list[tuple[int, Target, tuple[float, float, float]]]:
     """Every effect with its trial's place and the 5, 50 and 95 % of what was predicted."""
-    bands = np.quantile(posterior.predicted, _BAND, axis=(0, 1)).T
-    standard = np.asarray(problem.rows.standard)
     effects = [(place, target) for place, subject in enumerate(problem.subjects) for target in subject.targets]
-    return [
-        (place, target, (float(low), float(median), float(high)))
-        for (place, target), (low, median, high) in zip(effects, bands[standard >= 0], strict=True)
-    ]
+    standard = np.asarray(problem.rows.standard)
+    bands = _bands(posterior, (standard >= 0) & (standard < INTERACTION))
+    return [(place, target, band) for (place, target), band in zip(effects, bands, strict=True)]
+
+
+def _moderated(problem: Problem, posterior: Posterior) -> list[tuple[str, Moderation, tuple[float, float, float]]]:
+    """Every finding on when the drug helps, with the name of its trial and what was predicted."""
+    findings = [(subject.trial.id, finding) for subject in problem.subjects for finding in subject.moderations]
+    bands = _bands(posterior, np.asarray(problem.rows.standard) == INTERACTION)
+    return [(trial, finding, band) for (trial, finding), band in zip(findings, bands, strict=True)]
+
+
+def _bands(posterior: Posterior, rows: NDArray[np.bool_]) -> list[tuple[float, float, float]]:
+    """5, 50 and 95 % of what was predicted of some rows."""
+    found = np.quantile(posterior.predicted[..., rows], _BAND, axis=(0, 1))
+    return [(float(low), float(median), float(high)) for low, median, high in found.T]
 
 
 def _row(_: int, target: Target, band: tuple[float, float, float]) -> tuple[str, ...]:
@@ -144,11 +165,21 @@ def _row(_: int, target: Target, band: tuple[float, float, float]) -> tuple[str,
     if effect.yi is not None:
         reported = f"{effect.yi:+.2f} (SE {effect.se:.2f})"
     else:
-        ends = ["" if math.isinf(end) else f"{end:+.2f}" for end in (effect.lower, effect.upper)]
-        reported = f"{ends[0] or 'below'} {'to ' if all(ends) else ''}{ends[1] or 'or more'}"
+        reported = _between(effect.lower, effect.upper)
     year = "" if effect.year is None else str(effect.year)
     when = effect.timepoint.value
     return effect.trial, year, target.standard.value, when, f"{median:+.2f}", f"{low:+.2f} to {high:+.2f}", reported
+
+
+def _finding(trial: str, finding: Moderation, band: tuple[float, float, float]) -> tuple[str, ...]:
+    low, median, high = band
+    reported = _between(finding.lower, finding.upper)
+    return trial, finding.covariate.value, f"{median:+.2f}", f"{low:+.2f} to {high:+.2f}", reported
+
+
+def _between(lower: float, upper: float) -> str:
+    ends = ["" if math.isinf(end) else f"{end:+.2f}" for end in (lower, upper)]
+    return f"{ends[0] or 'below'} {'to ' if all(ends) else ''}{ends[1] or 'or more'}"
 
 
 def posterior_for_json(problem: Problem, posterior: Posterior) -> dict[str, Any]:
@@ -178,6 +209,7 @@ def posterior_for_json(problem: Problem, posterior: Posterior) -> dict[str, Any]
             for one in posterior.estimates
         ],
         "effects": [_effect_for_json(*row) for row in _against(problem, posterior)],
+        "findings": [_finding_for_json(*row) for row in _moderated(problem, posterior)],
     }
 
 
@@ -195,6 +227,15 @@ def _effect_for_json(_: int, target: Target, band: tuple[float, float, float]) -
             "lower": plain(effect.lower),
             "upper": plain(effect.upper),
         },
+    }
+
+
+def _finding_for_json(trial: str, finding: Moderation, band: tuple[float, float, float]) -> dict[str, Any]:
+    return {
+        "trial": trial,
+        "covariate": finding.covariate.value,
+        "predicted": dict(zip(("q05", "q50", "q95"), band, strict=True)),
+        "reported": {"lower": plain(finding.lower), "upper": plain(finding.upper)},
     }
 
 
