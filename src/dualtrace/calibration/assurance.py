@@ -10,6 +10,7 @@ import numpy as np
 from dualtrace.calibration.curves import prior_scores
 from dualtrace.calibration.findings import PointsCheck, PriorCheck, rounded
 from dualtrace.calibration.model import HETEROGENEITY, problem_of
+from dualtrace.calibration.moderation import INTERACTION
 from dualtrace.calibration.outcomes import PLACEBO
 from dualtrace.calibration.place import derived_at, shared_at
 from dualtrace.calibration.posterior import thinned
@@ -37,6 +38,8 @@ def points_checks(
 ) -> tuple[PointsCheck, ...]:
     """Change of the predicted effects from each number of quasi-random patients to the next.
 
+    In standard errors also of the findings on when the drug helps.
+
     Parameters
     ----------
     problem, posterior
@@ -46,17 +49,17 @@ def points_checks(
     """
     account, places = rival(posterior.account), thinned(posterior, draws)
     se = np.sqrt(np.asarray(problem.rows.v))
-    of_drug = np.asarray(problem.rows.standard) != PLACEBO
+    standard = np.asarray(problem.rows.standard)
+    effect, told = _are_effects(standard), standard != PLACEBO
     found = [
-        _predicted(problem_of(problem.subjects, points=size, seed=problem.seed), account, places)[:, of_drug]
-        for size in sizes
+        _predicted(problem_of(problem.subjects, points=size, seed=problem.seed), account, places) for size in sizes
     ]
     return tuple(
         PointsCheck(
             points=size,
-            largest=rounded(float(moved.max())),
-            median=rounded(float(np.median(moved))),
-            largest_in_se=rounded(float((moved / se[of_drug]).max())),
+            largest=rounded(float(moved[:, effect].max())),
+            median=rounded(float(np.median(moved[:, effect]))),
+            largest_in_se=rounded(float((moved / se)[:, told].max())),
         )
         for size, few, many in zip(sizes, found, found[1:], strict=False)
         for moved in (np.abs(many - few),)
@@ -77,7 +80,7 @@ def prior_check(problem: Problem, account: Rival, draws: int, seed: int = 1) -> 
     sd = np.sqrt(np.asarray(rows.v) + (factor * tau[:, None]) ** 2)
     reports = expected + sd * np.random.default_rng([seed, 1]).standard_normal(expected.shape)
     low, high = np.quantile(reports, _BAND, axis=0)
-    of_drug, exact = np.asarray(rows.standard) != PLACEBO, np.asarray(rows.exact)
+    of_drug, exact = _are_effects(np.asarray(rows.standard)), np.asarray(rows.exact)
     y, lower, upper = (np.asarray(column) for column in (rows.y, rows.lower, rows.upper))
     number, interval = of_drug & exact, of_drug & ~exact
     return PriorCheck(
@@ -87,6 +90,10 @@ def prior_check(problem: Problem, account: Rival, draws: int, seed: int = 1) -> 
         intervals=int(interval.sum()),
         met=int(((lower <= high) & (low <= upper) & interval).sum()),
     )
+
+
+def _are_effects(standard: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.asarray((standard >= 0) & (standard < INTERACTION))
 
 
 def _predicted(problem: Problem, account: Rival, places: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -71,7 +71,8 @@ class Row(Frozen):
     kind
         ``number``, ``interval``, ``direction``, ``moderator`` or ``placebo`` (a change with placebo).
     standard
-        ``score``, ``change`` (SMD), ``response``, ``remission`` (log odds ratios), or that of the kind.
+        ``score``, ``change`` (SMD), ``response``, ``remission`` (log odds ratios), ``placebo``, or the covariate of a
+        moderator, whose ends are those of the statistic of drug by covariate.
     """
 
     trial: Text
@@ -281,6 +282,11 @@ class Findings(Frozen):
         """Every effect of the newest trials with what an account predicts of it that has not seen them."""
         rows = [row for row in self.rows if row.trial in self.newest]
         return ((row, band) for row, band in zip(rows, account.newest_predicted, strict=True) if row.is_effect)
+
+    def moderations(self, account: Account) -> Iterator[tuple[Row, Band]]:
+        """Every finding on when the drug helps with what an account makes of it."""
+        pairs = zip(self.rows, account.predicted, strict=True)
+        return ((row, band) for row, band in pairs if row.kind == "moderator")
 
     def count(self, *kinds: str) -> int:
         """How many rows are of these kinds."""

@@ -26,7 +26,6 @@ from dualtrace.calibration.findings import (
 from dualtrace.calibration.imagined import Setting
 from dualtrace.calibration.influence import of_kinds, of_trials
 from dualtrace.calibration.laboratories import laboratories
-from dualtrace.calibration.outcomes import PLACEBO
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.targets import DISORDERS
 from dualtrace.effects.effect import Information
@@ -41,8 +40,9 @@ if TYPE_CHECKING:
     from dualtrace.calibration.held_out import HeldOut
     from dualtrace.calibration.leave_out import LeftOut
     from dualtrace.calibration.model import Problem
+    from dualtrace.calibration.moderation import Moderation
     from dualtrace.calibration.posterior import Posterior
-    from dualtrace.calibration.targets import Subject, Target
+    from dualtrace.calibration.targets import PlaceboChange, Subject, Target
 
 _KINDS = {
     Information.EXACT: "number",
@@ -135,16 +135,11 @@ def _provenance(setup: Setup, found: Contest) -> Provenance:
 
 def rows_of_problem(problem: Problem) -> Iterator[Row]:
     """What the trials report, in the order of the rows of the problem."""
-    standards = np.asarray(problem.rows.standard)
-    columns = [np.asarray(column, float) for column in (problem.rows.y, problem.rows.v)]
-    targets = [iter(subject.targets) for subject in problem.subjects]
-    for place, (trial, standard) in enumerate(zip(np.asarray(problem.rows.trial), standards, strict=True)):
-        subject = problem.subjects[int(trial)]
-        if standard == PLACEBO:
-            y, v = (float(column[place]) for column in columns)
-            yield Row(**_named(subject), **_placebo(y, v))
-        else:
-            yield Row(**_named(subject), **_effect(next(targets[int(trial)])))
+    for subject in problem.subjects:
+        named = _named(subject)
+        yield from (Row(**named, **_effect(target)) for target in subject.targets)
+        yield from (Row(**named, **_placebo(change)) for change in subject.placebo)
+        yield from (Row(**named, **_moderation(finding)) for finding in subject.moderations)
 
 
 def _named(subject: Subject) -> dict[str, Any]:
@@ -152,13 +147,24 @@ def _named(subject: Subject) -> dict[str, Any]:
     return {"trial": trial.id, "label": trial.label, "year": trial.year, "disorder": trial.disorder.value}
 
 
-def _placebo(change: float, variance: float) -> dict[str, Any]:
+def _placebo(change: PlaceboChange) -> dict[str, Any]:
     return {
         "kind": "placebo",
         "standard": "placebo",
         "timepoint": "post",
-        "estimate": rounded(change),
-        "se": rounded(variance**0.5),
+        "estimate": rounded(change.change),
+        "se": rounded(change.variance**0.5),
+    }
+
+
+def _moderation(finding: Moderation) -> dict[str, Any]:
+    return {
+        "kind": "moderator",
+        "standard": finding.covariate.value,
+        "timepoint": "post",
+        "se": 1.0,
+        "lower": finite(finding.lower),
+        "upper": finite(finding.upper),
     }
 
 

@@ -40,11 +40,11 @@ _SETTINGS: Final = {
     "end_fear": ("Fear at the end of sessions, among patients", "end-of-session fear (SUDS)"),
 }
 _FOOTNOTES: Final = {
-    "minutes": "Up to 0: before the session starts; above 0: after it ends. The drug at every session with exposures.",
+    "minutes": "Up to 0: before the session starts; above 0: after it ends. Drug at every session with exposures.",
     "augmented": "The first sessions with exposures are those with the drug.",
     "end_fear": (
-        "Patients by their mean fear at the end of sessions with exposures when on placebo, in bins of 10 points; bins "
-        "with less than 1 % of patients are left out. Effect in SDs of all patients."
+        "Patients by their mean fear at the end of sessions with exposures when on placebo, in bins of 10 points; "
+        "bins with less than 1 % of patients are left out. Effect in SDs of all patients."
     ),
 }
 

@@ -28,6 +28,7 @@ from dualtrace.report.sections.why_tables import (
     checks_table,
     influence_table,
     kinds_table,
+    moderators_table,
     parameters_table,
     said_nothing,
 )
@@ -97,6 +98,7 @@ def why(trials: Sequence[Trial], findings: Findings | None = None) -> Section:
         Paragraph((_data(shown),)),
         Paragraph((_how(shown),)),
         accounts_table(shown),
+        *((moderators_table(shown),) if shown.count("moderator") else ()),
         *_pictures(shown),
         *_parameters(shown),
         *_influence(shown),
@@ -180,8 +182,8 @@ def _pictures(shown: Findings) -> Iterator[Picture]:
         yield picture(key, (caption,), alt_of_rows(spec), partial(banded, spec))
     for setting, curves in curve_specs(shown):
         caption = (
-            f"{curves.title}: effect at the end of treatment in the usual course of each disorder, all else as usual. "
-            "The account's consequences, not observations."
+            f"{curves.title}: effect at the end of treatment in the usual course of each disorder, all else as "
+            "usual. The account's consequences, not observations."
         )
         yield picture(f"why_{setting}", (caption,), alt_of_panels(curves), partial(panels, curves))
 

@@ -9,10 +9,10 @@ from dualtrace.calibration.laboratories import rests_on
 from dualtrace.calibration.rivals import rival
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.report.document import Table
-from dualtrace.report.words import estimate, listing, number
+from dualtrace.report.words import estimate, interval, listing, number
 
 if TYPE_CHECKING:
-    from dualtrace.calibration.findings import Account, Findings, Influence, Parameter
+    from dualtrace.calibration.findings import Account, Findings, Influence, Parameter, Row
 
 _NOTHING, _LITTLE, _MUCH = 0.1, 0.3, 0.6
 _SENSITIVE = 0.05
@@ -28,6 +28,10 @@ _CONSTANTS = (
 _PRIORS = (
     "The band has sampling error and the trials' own deviations in it. Far fewer than 90 % within: the prior is too "
     "sure."
+)
+_MODERATORS = (
+    "Estimate over its standard error; positive: the more of it, the more the drug helps. Expected: median and 90 % "
+    "of the posterior, without sampling error. Accounts without a mechanism expect 0."
 )
 KINDS = {
     "number": "numbers",
@@ -133,6 +137,35 @@ def _spread(values: tuple[float, float, float]) -> str:
     low, middle, high = values
     digits = 2 if max(abs(low), abs(high)) < 100 else 0
     return estimate(middle, low, high, digits)
+
+
+def moderators_table(shown: Findings) -> Table:
+    """What trials found about when the drug helps, beside what mechanisms expect."""
+    accounts = [one for one in shown.accounts if rival(one.name).is_mechanism]
+    expected = [list(shown.moderations(one)) for one in accounts]
+    return Table(
+        "why_moderators",
+        "When does the drug help? Statistic of drug by how exposure went, reported and expected",
+        ("Trial", "The more", "Reported", *(rival(one.name).title for one in accounts)),
+        tuple(
+            (
+                (row.label,),
+                (row.standard.replace("_", " "),),
+                (_ends(row),),
+                *((estimate(band[2], band[0], band[-1], 1),) for _, band in bands),
+            )
+            for bands in zip(*expected, strict=True)
+            for row in (bands[0][0],)
+        ),
+        numeric=tuple(range(3, 3 + len(accounts))),
+        note=(_MODERATORS,),
+    )
+
+
+def _ends(row: Row) -> str:
+    if row.lower is None:
+        return "any" if row.upper is None else f"below {number(row.upper)}"
+    return f"above {number(row.lower)}" if row.upper is None else interval(row.lower, row.upper)
 
 
 def kinds_table(shown: Findings) -> Table:
