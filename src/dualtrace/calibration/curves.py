@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from dualtrace.calibration.courses import Courses, Population
     from dualtrace.calibration.rivals import Rival
+    from dualtrace.evidence.record import Disorder
     from dualtrace.mechanism.arrays import Array
 
 FEAR_EDGES = tuple(float(edge) for edge in range(0, 101, 10))
@@ -50,7 +51,7 @@ class Stage:
     Attributes
     ----------
     trials
-        One per disorder, in the order of :data:`dualtrace.calibration.targets.DISORDERS`.
+        One per disorder.
     numbers
         Number of each trial's arms among all arms.
     courses, population
@@ -93,11 +94,11 @@ class Answers(NamedTuple):
     on_threat: NDArray[np.float64]
 
 
-def stage(*, points: int = 64, seed: int = 0) -> Stage:
-    """Lay out the usual course of every disorder with its variants, for ``points`` patients (a power of two)."""
+def stage(disorders: Sequence[Disorder] = DISORDERS, *, points: int = 64, seed: int = 0) -> Stage:
+    """Lay out the usual course of disorders with its variants, for ``points`` patients (a power of two)."""
     import jax
 
-    trials = tuple(imagined(disorder) for disorder in DISORDERS)
+    trials = tuple(imagined(disorder) for disorder in disorders)
     courses, population, numbers = lay_out(trials, points=points, seed=seed)
     lookup = lookup_in({n: p.value for n, p in load_parameters().parameters.items()}, np.float64)
     place = np.concatenate([np.full(len(own), d) for d, own in enumerate(numbers)])
@@ -106,7 +107,7 @@ def stage(*, points: int = 64, seed: int = 0) -> Stage:
     laid = (
         courses,
         population,
-        place,
+        np.array([DISORDERS.index(disorder) for disorder in disorders])[place],
         np.array([visit.weeks for visit in visits])[place],
         np.array([visit.wait_h for visit in visits])[place],
         np.stack([first for first, _ in scores])[place],
@@ -174,7 +175,7 @@ def _one_draw(at: Stage, account: Rival, place: Mapping[str, Array]) -> tuple[Ar
     placebo = xp.asarray(np.concatenate([np.full(len(own), own[0]) for own in at.numbers]))
     noise = at.error**2
     sd = xp.sqrt((xp.var(scores, axis=-1) + xp.var(scores[placebo], axis=-1)) / 2 + noise)
-    effect = (xp.mean(scores[placebo], axis=-1) - xp.mean(scores, axis=-1)) / sd
+    effect = xp.mean(scores[placebo] - scores, axis=-1) / sd
     none, usual = (xp.asarray(np.array([own[i] for own in at.numbers])) for i in (0, USUAL))
     benefit = (scores[none] - scores[usual]) / sd[usual][:, None]
     by_fear, of_bin = _by_fear(_end_fear(at, course.end)[none], benefit)
@@ -202,11 +203,11 @@ def _change(trace: Array, none: Array, usual: Array) -> Array:
     return (xp.mean(trace[usual], axis=-1) - with_none) / xp.maximum(with_none, _LEAST)
 
 
-def of_setting(at: Stage, answers: Answers, disorder: int, setting: Setting) -> tuple[tuple[float, ...], Any]:
-    """Values along a curve, and the effect of every draw at each, ``(S, values)``."""
+def of_setting(at: Stage, answers: Answers, trial: int, setting: Setting) -> tuple[tuple[float, ...], Any]:
+    """Values along a curve of one imaginary trial, and the effect of every draw at each, ``(S, values)``."""
     if setting is Setting.END_FEAR:
         middles = tuple((low + high) / 2 for low, high in pairwise(FEAR_EDGES))
-        return middles, answers.by_fear[:, disorder]
-    found: Sequence[tuple[float, int]] = at.trials[disorder].points[setting]
-    arms = [at.numbers[disorder][arm] for _, arm in found]
+        return middles, answers.by_fear[:, trial]
+    found: Sequence[tuple[float, int]] = at.trials[trial].points[setting]
+    arms = [at.numbers[trial][arm] for _, arm in found]
     return tuple(value for value, _ in found), answers.effect[:, arms]
