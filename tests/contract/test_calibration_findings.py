@@ -20,6 +20,7 @@ from made_findings import TRIALS, account, findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from dualtrace.calibration.leave_out import LeftOut
 
 

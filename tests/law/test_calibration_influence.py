@@ -19,6 +19,7 @@ from dualtrace.calibration.outcomes import PLACEBO
 from dualtrace.calibration.posterior import Method, Posterior
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.targets import subjects_of
+from dualtrace.mechanism.arrays import xp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def test_hiding_a_kind_of_information_hides_its_rows_alone(problem: Problem) -> 
     shared = {name: values[0, 0] for name, values in posterior.values.items()}
     whole = np.asarray(likelihoods_of(problem, DUAL, shared, expected[0, 0])[0])
     hidden = np.where([kind == "moderator" for kind in kinds], PLACEBO, np.asarray(problem.rows.standard))
-    without = replace(problem, rows=problem.rows._replace(standard=hidden))
+    without = replace(problem, rows=problem.rows._replace(standard=xp.asarray(hidden)))
     left = np.asarray(likelihoods_of(without, DUAL, shared, expected[0, 0])[0])
     moderated = {s.trial.id for s in problem.subjects if s.moderations}
     changed = {s.trial.id for s, a, b in zip(problem.subjects, whole, left, strict=True) if abs(a - b) > 1e-12}
@@ -108,7 +109,7 @@ def test_a_prior_holds_what_it_is_told_to_expect(problem: Problem) -> None:
     exact = np.asarray(problem.rows.exact) & (np.asarray(problem.rows.standard) >= 0)
 
     def within(value: float) -> int:
-        rows = problem.rows._replace(y=np.where(exact, value, np.asarray(problem.rows.y)))
+        rows = problem.rows._replace(y=xp.asarray(np.where(exact, value, np.asarray(problem.rows.y))))
         return prior_check(replace(problem, rows=rows), rival("none"), 200).within
 
     numbers = prior_check(problem, rival("none"), 200).numbers
