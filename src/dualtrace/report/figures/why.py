@@ -173,7 +173,11 @@ def alt_of_rows(spec: BandedSpec) -> str:
     """The figure of rows in words: medians of every account."""
     names = [name for name, _ in spec.accounts]
     told = [f"{row.label} {_medians(names, row.bands)}" for row in spec.rows]
-    return f"{spec.title}: {spec.axis_label}. Medians: {'; '.join(told)}."
+    return f"D-cycloserine. {spec.title}: {spec.axis_label}{_benefit(spec.sides)}. Medians: {'; '.join(told)}."
+
+
+def _benefit(sides: tuple[str, str] | None) -> str:
+    return f", right of 0 {sides[1]}" if sides else ""
 
 
 def _medians(names: Sequence[str], bands: Iterable[Band]) -> str:
@@ -189,7 +193,8 @@ def alt_of_panels(spec: PanelsSpec) -> str:
             told.append(
                 f"{panel.name} {first.bands[0][2]:.2f} at {first.x[0]:g}, {last.bands[-1][2]:.2f} at {last.x[-1]:g}"
             )
-    return f"{spec.title}: {spec.labels[1]} over {spec.labels[0]}. Medians: {'; '.join(told)}."
+    said = f"{spec.title}: {spec.labels[1]} over {spec.labels[0]}, above 0 favours the drug"
+    return f"D-cycloserine. {said}. Medians: {'; '.join(told)}."
 
 
 def _times(band: Band, by: float) -> Band:
