@@ -11,7 +11,7 @@ from dualtrace.report.figures import marks
 from dualtrace.report.figures.canvas import Canvas, pitch, text_width, wrap
 from dualtrace.report.figures.legend import Key, footnote, heading, legend
 from dualtrace.report.figures.scale import Scale
-from dualtrace.report.figures.style import BAND, INK, Width, mix, sizes
+from dualtrace.report.figures.style import BAND, INK, PAPER, Width, mix, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,7 +144,8 @@ def _row(
     shaded: bool,
     look: Sizes,
 ) -> float:
-    if row.heading:
+    if row.heading:  # the grid stops where words stand
+        canvas.rectangle(look.margin, y, canvas.width - look.margin, y + pitch(look.base) + 0.07, face=PAPER, z=1.8)
         y = canvas.lines_of_text(look.margin, y + 0.05, [row.heading], size=look.base, bold=True) + 0.02
     words = wrap(row.label, width=labels, size=look.small)
     lines = len(row.bands) + (row.reported is not None)

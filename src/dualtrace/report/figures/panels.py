@@ -10,7 +10,7 @@ from dualtrace.report.figures.canvas import Canvas, pitch
 from dualtrace.report.figures.frame import LEFT, Frame, axes, padded
 from dualtrace.report.figures.legend import Key, footnote, heading, legend
 from dualtrace.report.figures.scale import Scale
-from dualtrace.report.figures.style import DRUG, FAINT, INK, PLACEBO, Width, mix, sizes
+from dualtrace.report.figures.style import DRUG, FAINT, INK, Width, mix, sizes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,8 +61,6 @@ class PanelsSpec:
         The axis upwards ends there at the latest, on both sides.
     whole
         Whether the axis across counts.
-    sides
-        Words above and below the line of no effect.
     """
 
     title: str
@@ -71,7 +69,6 @@ class PanelsSpec:
     across: tuple[float, float] | None = None
     most: float = inf
     whole: bool = False
-    sides: tuple[str, str] = ("", "")
     footnote: str = ""
 
     def __post_init__(self) -> None:
@@ -133,9 +130,6 @@ def _panel(
         canvas.line([(box.left, level), (box.right, level)], color=FAINT, width=1.0, z=1.6)
     for run in panel.runs:
         _run(canvas, frame, run)
-    above, below = spec.sides
-    canvas.text(box.right - 0.04, box.top + 0.08, above, size=look.small, color=DRUG, bold=True, align="right")
-    canvas.text(box.right - 0.04, box.bottom - 0.08, below, size=look.small, color=PLACEBO, bold=True, align="right")
     return end
 
 
