@@ -72,6 +72,15 @@ def test_weights_of_few_draws_are_said_to_be_unreliable() -> None:
     assert not influence(posterior, "x", heavy).is_reliable
 
 
+def test_draws_that_are_all_the_same_have_no_prior_sensitivity() -> None:
+    """An approximation whose weights are worth one draw must still be shown, as failed."""
+    posterior = _posterior(200, np.zeros((1, 200, 1)))
+    same = {name: np.repeat(part[:, :1], 200, axis=1) for name, part in posterior.scores.items()}
+    stuck = replace(posterior, scores=same, effective=1.0, pareto_k=1.2)
+    assert all(np.isnan(one.sensitivity) and not one.hangs_on_priors for one in stuck.estimates)
+    assert len(stuck.failures) == 2
+
+
 def test_hiding_a_kind_of_information_hides_its_rows_alone(problem: Problem) -> None:
     """Kinds are independent where a trial has one row: then what is hidden adds up to everything."""
     draws = 50

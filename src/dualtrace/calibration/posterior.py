@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -225,7 +226,8 @@ def _power_weights(scores: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[n
     """Weights of the draws when the prior is raised to the power of two factors; none where few draws differ."""
     log_prior = -0.5 * sum(np.sum(part**2, axis=-1) for part in scores.values())
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # few draws: the gates say so, with what to do
             logs = [np.asarray(_stats().power_scale_lw(log_prior, alpha=alpha, axis=(-2, -1))) for alpha in _SCALES]
     except ValueError:  # ArviZ, of a tail in which all draws are equal
         return ()
