@@ -79,6 +79,7 @@ def test_draws_that_are_all_the_same_have_no_prior_sensitivity() -> None:
     stuck = replace(posterior, scores=same, effective=1.0, pareto_k=1.2)
     assert all(np.isnan(one.sensitivity) and not one.hangs_on_priors for one in stuck.estimates)
     assert len(stuck.failures) == 2
+    assert of_trials(stuck)[0].most_shift == 0
 
 
 def test_hiding_a_kind_of_information_hides_its_rows_alone(problem: Problem) -> None:

@@ -53,7 +53,8 @@ def influence(posterior: Posterior, left_out: str, said: NDArray[np.float64]) ->
     """Weigh the draws by ``exp(-said)``: ``said`` is the log-likelihood of what is left out, ``(all draws,)``."""
     weights, k = _weights(said)
     scores = posterior.scores[SHARED].reshape(len(said), -1)
-    shifts = (weights @ scores - scores.mean(axis=0)) / scores.std(axis=0)
+    spread = scores.std(axis=0)  # 0 where all draws are the same: nothing can move them
+    shifts = np.where(spread > _SAME, (weights @ scores - scores.mean(axis=0)) / np.maximum(spread, _SAME), 0.0)
     names = list(priors_of(rival(posterior.account)))
     most = int(np.argmax(np.abs(shifts)))
     return Influence(
