@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dualtrace.calibration.findings import Influence, finite, rounded
+from dualtrace.calibration.leave_out import smoothed
 from dualtrace.calibration.model import STRENGTH, likelihoods_of, priors_of
 from dualtrace.calibration.outcomes import PLACEBO
 from dualtrace.calibration.place import SHARED
 from dualtrace.calibration.rivals import rival
-from dualtrace.extras import arviz_module
 from dualtrace.mechanism.arrays import xp
 
 if TYPE_CHECKING:
@@ -68,16 +68,12 @@ def influence(posterior: Posterior, left_out: str, said: NDArray[np.float64]) ->
 
 
 def _weights(said: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Weights that sum to 1, and Pareto k; not a number where there is no tail to fit."""
+    """Weights that sum to 1, and Pareto k; infinite where there is no tail to fit."""
     if np.ptp(said) < _SAME:
         return np.full(said.size, 1 / said.size), 0.0
-    stats = arviz_module("arviz_stats.base", "Influence cannot be judged without it.").array_stats
-    with np.errstate(all="ignore"):  # many equal draws leave no tail: what comes is then not a number
-        logs, k = stats.psislw(said)
-    if not (np.isfinite(k) and np.isfinite(logs).all()):
-        logs, k = -said, np.nan
+    logs, k = smoothed(said)
     weights = np.exp(logs - np.max(logs))
-    return np.asarray(weights / weights.sum()), float(k)
+    return np.asarray(weights / weights.sum()), k
 
 
 def _are_effects(problem: Problem) -> NDArray[np.bool_]:
