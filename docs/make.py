@@ -1,4 +1,4 @@
-"""Write what the documentation shows but does not say itself: the README's figure, its words, and the schema.
+"""Write what the documentation shows but does not say itself: the README's figure and words, model card, schema.
 
 python docs/make.py
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dualtrace.calibration.findings import load_findings
+from dualtrace.calibration.model_card import model_card
 from dualtrace.evidence.load import load
 from dualtrace.evidence.schema import write_schema
 from dualtrace.report.analysis import HEADLINE, analyse
@@ -17,6 +19,7 @@ from dualtrace.report.sections.results import forest_spec, question_title
 
 ROOT = Path(__file__).parents[1]
 FIGURE = ROOT / "docs" / "figures" / "forest_severity_post.png"
+CARD = ROOT / "docs" / "model_card.md"
 
 
 def headline() -> ForestSpec:
@@ -25,7 +28,7 @@ def headline() -> ForestSpec:
 
 
 def main() -> None:
-    """Write the figure, the README's words for it, and the schema."""
+    """Write the figure, the README's words for it, the model card, and the schema."""
     spec = headline()
     save(forest(spec), FIGURE)
     readme = ROOT / "README.md"
@@ -33,6 +36,7 @@ def main() -> None:
     words = re.sub(r"[\[\]]", "", alt(spec))
     text = re.sub(r"!\[[^]]*\]\(docs/figures", lambda _: f"![{words}](docs/figures", text)
     readme.write_text(text, encoding="utf-8")
+    CARD.write_text(model_card(load_findings()), encoding="utf-8")
     write_schema()
 
 

@@ -163,3 +163,12 @@ def test_accounts_that_cannot_be_compared_are_refused(accounts: list[LeftOut], s
 def test_an_account_that_was_not_compared_has_no_difference() -> None:
     with pytest.raises(InputError, match=r"must be one of those compared, .*; given 'none'"):
         pair([-1.0, -1.0]).difference("none")
+
+
+def test_a_trial_whose_weights_have_no_tail_is_to_be_refitted() -> None:
+    """Draws that are mostly one draw, as of an approximation that failed: said, not crashed on."""
+    likelihood = np.zeros((1, DRAWS, 2))
+    likelihood[0, :3, 0] = (1.0, 2.0, 3.0)
+    found = leave_one_out(posterior(likelihood, method=Method.LAPLACE))
+    assert found.to_refit == ("trial0",)
+    assert np.isfinite(found.elpd).all()

@@ -35,7 +35,17 @@ MAY_IMPORT = {
         "runner",
     },
     "calibration": {"errors", "frozen", "extras", "evidence", "effects", "mechanism", "runner", "simulation"},
-    "report": {"errors", "evidence", "effects", "pooling", "analysis", "mechanism", "experiments", "simulation"},
+    "report": {
+        "errors",
+        "evidence",
+        "effects",
+        "pooling",
+        "analysis",
+        "mechanism",
+        "experiments",
+        "simulation",
+        "calibration",
+    },
     "cli": {
         "errors",
         "columns",

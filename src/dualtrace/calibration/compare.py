@@ -137,20 +137,22 @@ def compare(accounts: Sequence[LeftOut]) -> Comparison:
 def difference(account: LeftOut, other: LeftOut) -> Difference:
     r"""Paired over trials: :math:`\sum_j d_j` with standard error :math:`\sqrt{n}\,\mathrm{sd}(d)`."""
     each = account.elpd - other.elpd
-    total, se = _summed(each)
+    total, se = summed(each)
     rests_on = tuple(
         trial
         for j, trial in enumerate(account.trials)
-        if each.size > _FEWEST and _reading(*_summed(np.delete(each, j))) != _reading(total, se)
+        if each.size > _FEWEST and reading(*summed(np.delete(each, j))) != reading(total, se)
     )
     return Difference(account.account, other.account, total, se, each.size, rests_on)
 
 
-def _summed(each: NDArray[np.float64]) -> tuple[float, float]:
+def summed(each: NDArray[np.float64]) -> tuple[float, float]:
+    """Sum of the trials' differences, and its standard error."""
     return float(each.sum()), float(np.sqrt(each.size) * each.std(ddof=1))
 
 
-def _reading(total: float, se: float) -> tuple[bool, bool]:
+def reading(total: float, se: float) -> tuple[bool, bool]:
+    """What a difference says: its sign, and whether it is above two standard errors."""
     return total >= 0, abs(total) > _DECIDES * se
 
 

@@ -75,6 +75,8 @@ class Contest:
         The trials.
     posteriors
         Of all trials, one per account.
+    older
+        Of the trials before ``since``, in the same order.
     comparison
         By trials left out.
     held_out
@@ -85,6 +87,7 @@ class Contest:
 
     problem: Problem
     posteriors: tuple[Posterior, ...]
+    older: tuple[Posterior, ...]
     comparison: Comparison
     held_out: tuple[HeldOut, ...]
     since: int
@@ -120,7 +123,7 @@ def contest(
     if refit:
         left_out = _refitted(setup, problem, accounts, left_out, execute)
     predicted = tuple(held_out(posterior, newest) for posterior in older)
-    return Contest(problem, tuple(whole), compare(left_out), predicted, since)
+    return Contest(problem, tuple(whole), tuple(older), compare(left_out), predicted, since)
 
 
 def _refitted(

@@ -7,7 +7,7 @@ and receptor stay at their values here, how strongly the boost acts is calibrate
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,12 +22,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dualtrace.calibration.targets import Subject
     from dualtrace.mechanism.arrays import Array
     from dualtrace.simulation.patients import Patients
     from dualtrace.simulation.plan import ArmPlan, Plan
 
 _MIDDLE = 0.5
+
+
+class Planned(Protocol):
+    """Whatever has a plan: a trial with what it reports, or an imaginary one."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
 
 
 class Courses(NamedTuple):
@@ -66,7 +73,7 @@ class Population(NamedTuple):
 
 
 def lay_out(
-    subjects: Sequence[Subject], *, points: int, seed: int
+    subjects: Sequence[Planned], *, points: int, seed: int
 ) -> tuple[Courses, Population, tuple[tuple[int, ...], ...]]:
     """Lay out every arm of every trial.
 

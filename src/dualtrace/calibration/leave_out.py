@@ -6,7 +6,7 @@ Vehtari, Gelman & Gabry 2017 (doi 10.1007/s11222-016-9696-4); Vehtari et al. 202
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -83,17 +83,39 @@ def _one(posterior: Posterior, likelihood: NDArray[np.float64]) -> tuple[float, 
     flat = likelihood.ravel()
     if np.ptp(flat) < _SAME:
         return float(flat.mean()), 0.0
-    stats = arviz_module("arviz_stats.base", "Accounts cannot be compared without it.").array_stats
     relative = 1.0
     if posterior.method is Method.NUTS:
-        effective = float(stats.ess(np.exp(likelihood - likelihood.max()), method="mean"))
+        effective = float(_stats().ess(np.exp(likelihood - likelihood.max()), method="mean"))
         relative = effective / flat.size if np.isfinite(effective) else 1.0
-    with np.errstate(all="ignore"):  # many equal draws leave no tail to fit: what comes is then not a number
-        weights, k = stats.psislw(flat, r_eff=relative)
-    if not (np.isfinite(k) and np.isfinite(weights).all()):
-        weights, k = -flat, np.inf
+    weights, k = smoothed(flat, relative)
     elpd = np.logaddexp.reduce(weights + flat) - np.logaddexp.reduce(weights)
-    return float(elpd), float(k)
+    return float(elpd), k
+
+
+def smoothed(said: NDArray[np.float64], relative: float = 1.0) -> tuple[NDArray[np.float64], float]:
+    """Logs of smoothed weights ``exp(-said)`` up to a constant, and Pareto k.
+
+    Where there is no tail to fit, since many draws are equal, weights are raw and Pareto k infinite.
+
+    Parameters
+    ----------
+    said
+        Log-likelihood of what is left out, ``(all draws,)``.
+    relative
+        Effective draws per draw.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            weights, k = _stats().psislw(said, r_eff=relative)
+    except ValueError:  # ArviZ, of a tail in which all draws are equal
+        return -said, np.inf
+    if not (np.isfinite(k) and np.isfinite(weights).all()):
+        return -said, np.inf
+    return np.asarray(weights), float(k)
+
+
+def _stats() -> Any:  # noqa: ANN401 - a module that may be absent has no type
+    return arviz_module("arviz_stats.base", "Accounts cannot be compared without it.").array_stats
 
 
 def log_predictive(posterior: Posterior, trials: Sequence[str]) -> NDArray[np.float64]:

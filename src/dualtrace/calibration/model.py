@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dualtrace.calibration.rivals import Rival
     from dualtrace.mechanism.arrays import Array
+    from dualtrace.mechanism.parameters import Lookup
     from dualtrace.mechanism.prior import Prior
 
 LEARNING = (
@@ -135,13 +136,29 @@ def predictions(problem: Problem, rival: Rival, shared: Mapping[str, Any], devia
     rows = problem.rows
     if not rival.is_mechanism:
         return _statistical(rows, rival, shared, deviations)
+    constants, lookup = constants_at(rival, shared, deviations, problem.disorder_of_arm)
+    return predicted(rows, problem.courses, problem.population, constants, lookup)
+
+
+def constants_at(
+    rival: Rival, shared: Mapping[str, Any], deviations: Mapping[str, Any], disorder_of_arm: Array
+) -> tuple[Constants, Lookup]:
+    """Constants of every arm under a mechanism, and all others by name.
+
+    Parameters
+    ----------
+    rival, shared, deviations
+        As in :func:`predictions`.
+    disorder_of_arm
+        Place of the disorder of each arm in :data:`dualtrace.calibration.targets.DISORDERS`.
+    """
     values: dict[str, Any] = {n: p.value for n, p in load_parameters().parameters.items()}
     values |= {name: value for name, value in shared.items() if name in values}
     if not rival.gap:
         values["dual_trace.lability_closes"] = values["dual_trace.storage_opens"]
     lookup = lookup_in(values, np.float64)
     spread = shared[BY_DISORDER_SD]
-    of_arm = {name: spread * deviations[name][problem.disorder_of_arm] for name in BY_DISORDER}
+    of_arm = {name: spread * deviations[name][disorder_of_arm] for name in BY_DISORDER}
     share = xp.asarray(values["clinic.nonspecific"])
     constants = Constants(
         learning=of_arm["learning"],
@@ -153,7 +170,7 @@ def predictions(problem: Problem, rival: Rival, shared: Mapping[str, Any], devia
         jump=xp.asarray(values["tolerance.jump"] if rival.tolerance else 0.0),
         recovery_h=xp.asarray(24.0 * values["tolerance.recovery"]),
     )
-    return predicted(rows, problem.courses, problem.population, constants, lookup)
+    return constants, lookup
 
 
 def _statistical(rows: Rows, rival: Rival, shared: Mapping[str, Any], deviations: Mapping[str, Any]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -159,8 +160,10 @@ class Posterior:
         low, median, high = (float(q) for q in np.quantile(self.values[name], _LEVELS))
         before = tuple(float(q) for q in np.asarray(from_normal(prior, xp.asarray(ndtri(np.array(_LEVELS))))))
         rhat, ess = self._gates(score)
-        with np.errstate(all="ignore"):  # many equal draws leave no tail to weigh: then it is not a number
-            moved = float(_stats().power_scale_sense(score, *weights, *_SCALES))
+        moved = float("nan")
+        if weights:
+            with np.errstate(all="ignore"):  # many equal draws leave no tail to weigh: then it is not a number
+                moved = float(_stats().power_scale_sense(score, *weights, *_SCALES))
         return Estimate(name, low, median, high, before, rhat, ess, 1 - float(score.std()), moved)
 
     @cached_property
@@ -200,6 +203,14 @@ class Posterior:
         return tuple(failed)
 
 
+def thinned(posterior: Posterior, draws: int) -> dict[str, NDArray[np.float64]]:
+    """About ``draws`` draws as normal scores by name ``(draws, ...)``, spread evenly over the chains."""
+    flat = {name: part.reshape(-1, *part.shape[2:]) for name, part in posterior.scores.items()}
+    every = len(flat[SHARED])
+    chosen = np.unique(np.linspace(0, every - 1, min(draws, every)).round().astype(int))
+    return {name: part[chosen] for name, part in flat.items()}
+
+
 def _columns(account: str, scores: Mapping[str, NDArray[np.float64]]) -> list[tuple[str, NDArray[np.float64]]]:
     """Every dimension of the posterior, by a name that a reader can find."""
     names = {SHARED: list(priors_of(rival(account)))}
@@ -212,10 +223,14 @@ def _columns(account: str, scores: Mapping[str, NDArray[np.float64]]) -> list[tu
 
 
 def _power_weights(scores: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:
-    """Weights of the draws when the prior is raised to the power of each of two factors."""
+    """Weights of the draws when the prior is raised to the power of two factors; none where few draws differ."""
     log_prior = -0.5 * sum(np.sum(part**2, axis=-1) for part in scores.values())
-    with np.errstate(all="ignore"):
-        logs = [np.asarray(_stats().power_scale_lw(log_prior, alpha=alpha, axis=(-2, -1))) for alpha in _SCALES]
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # few draws: the gates say so, with what to do
+            logs = [np.asarray(_stats().power_scale_lw(log_prior, alpha=alpha, axis=(-2, -1))) for alpha in _SCALES]
+    except ValueError:  # ArviZ, of a tail in which all draws are equal
+        return ()
     raised = (np.exp(log - log.max()) for log in logs)
     return tuple(weight / weight.sum() for weight in raised)
 

@@ -48,6 +48,7 @@ def calibrate(ctx: click.Context, /, **asked: Any) -> None:  # noqa: ANN401
       dualtrace calibrate --quick
       dualtrace calibrate --workers 2 --save dual_trace.nc
       dualtrace calibrate compare --workers 2
+      dualtrace calibrate findings --workers 2 --out findings.json
     """
     if ctx.invoked_subcommand is None:
         from dualtrace.cli.calibrated import fit_one
@@ -72,3 +73,40 @@ def compare(accounts: tuple[str, ...], no_refit: bool, since: int, as_json: bool
     from dualtrace.cli.compared import compare_accounts
 
     compare_accounts(accounts, since, as_json, asked, refit=not no_refit)
+
+
+@calibrate.command()
+@click.option("--account", "accounts", multiple=True, metavar="NAME", help="Compare this one; may be repeated [all].")
+@click.option("--no-refit", is_flag=True, help="Do not fit again without trials whose weights are unreliable.")
+@click.option("--since", type=int, default=2019, show_default=True, help="Predict trials from this year on.")
+@click.option(
+    "--curve-points", type=int, default=128, show_default=True, help="Patients behind curves, a power of 2."
+)
+@click.option("--curve-draws", type=int, default=100, show_default=True, help="Draws behind curves.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write the findings to."
+)
+@fit_options
+def findings(
+    accounts: tuple[str, ...],
+    no_refit: bool,
+    since: int,
+    curve_points: int,
+    curve_draws: int,
+    out: Path,
+    **asked: Any,  # noqa: ANN401
+) -> None:
+    """Do all that compare does, work out curves and checks, and write what the report shows of it.
+
+    A command that was stopped goes on where it was; what compare has fitted is not fitted again.
+
+    \b
+    Examples:
+      dualtrace calibrate findings --workers 2 --out findings.json
+      dualtrace calibrate findings --quick --no-refit --points 8 --out quick.json
+    """
+    from dualtrace.calibration.gather import Effort
+    from dualtrace.cli.compared import write_findings
+
+    effort = Effort(curve_points=curve_points, curve_draws=curve_draws)
+    write_findings(accounts, since, out, asked, refit=not no_refit, effort=effort)

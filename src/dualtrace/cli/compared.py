@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,8 +17,12 @@ from dualtrace.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from dualtrace.calibration.contest import Contest
+    from dualtrace.calibration.findings import Findings
+    from dualtrace.calibration.gather import Effort
+    from dualtrace.calibration.rivals import Rival
 
 _HEAD = ("account", "elpd", f"less {BASELINE}", "SE", "weight", "k > 0.7", "rests on", "newest")
 
@@ -25,7 +30,56 @@ _HEAD = ("account", "elpd", f"less {BASELINE}", "SE", "weight", "k > 0.7", "rest
 def compare_accounts(
     names: tuple[str, ...], since: int, as_json: bool, asked: Mapping[str, Any], *, refit: bool
 ) -> None:
-    """Fit, compare, print.
+    """Fit, compare, print. Raises as :func:`accounts_of`."""
+    accounts = accounts_of(names)
+    found = contest(setup_of(asked), accounts, executed(asked), refit=refit, since=since)
+    if as_json:
+        print_json(_for_json(found))
+        return
+    click.echo("\n".join(_lines(found)))
+
+
+def write_findings(
+    names: tuple[str, ...], since: int, out: Path, asked: Mapping[str, Any], *, refit: bool, effort: Effort
+) -> None:
+    """Fit and compare, work out curves and checks, and write it all.
+
+    Raises
+    ------
+    InputError
+        As :func:`accounts_of`, or the file cannot be written.
+    """
+    from rich.console import Console
+
+    from dualtrace.calibration.gather import gather
+
+    accounts = accounts_of(names)
+    if not out.parent.is_dir():
+        raise InputError(f"--out must be a file in a folder that exists; given {out}")
+    setup, console = setup_of(asked), Console(stderr=True)
+    found = contest(setup, accounts, executed(asked), refit=refit, since=since)
+    with console.status("") if console.is_terminal else nullcontext() as status:
+
+        def progress(stage: str) -> None:
+            if status is not None:
+                status.update(f"{stage} …")
+
+        findings = gather(setup, found, effort, progress)
+    findings.save(out)
+    click.echo("\n".join([verdict(findings.comparison()), "", *_points(findings), f"wrote {out}"]))
+
+
+def _points(findings: Findings) -> list[str]:
+    """The check of the number of quasi-random patients, printed."""
+    return [
+        f"From {one.points} to {2 * one.points} quasi-random patients predicted effects change by up to "
+        f"{one.largest:.3f} (median {one.median:.4f}), at most {one.largest_in_se:.2f} of a report's SE."
+        for one in findings.points
+    ]
+
+
+def accounts_of(names: tuple[str, ...]) -> tuple[Rival, ...]:
+    """Accounts by name; all when none is named.
 
     Raises
     ------
@@ -39,11 +93,7 @@ def compare_accounts(
             f"--account must name {BASELINE} and {MECHANISM} among others, since the verdict is about these two; "
             f"{' and '.join(missing)} is missing: add it, or leave --account out"
         )
-    found = contest(setup_of(asked), accounts, executed(asked), refit=refit, since=since)
-    if as_json:
-        print_json(_for_json(found))
-        return
-    click.echo("\n".join(_lines(found)))
+    return accounts
 
 
 def _lines(found: Contest) -> list[str]:

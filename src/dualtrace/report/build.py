@@ -64,6 +64,7 @@ def document(
         ("moderators", lambda: (dual_effect(analysis.trials, analysis.poolings),)),
         ("analyses by others", lambda: (others(analysis),)),
         *((("mechanism", _mechanism), ("virtual trials", lambda: _virtual(trials))) if with_mechanism else ()),
+        ("calibration", lambda: _why(trials)),
         ("conflicts and gaps", lambda: (gaps(analysis.trials),)),
         ("records", lambda: (records(analysis.trials),)),
     )
@@ -86,6 +87,12 @@ def _virtual(trials: Sequence[Trial]) -> tuple[Section, ...]:
     from dualtrace.report.sections.virtual import virtual  # loads JAX
 
     return (virtual(trials),)
+
+
+def _why(trials: Sequence[Trial]) -> tuple[Section, ...]:
+    from dualtrace.report.sections.why import why  # reads protocols of all trials
+
+    return (why(trials),)
 
 
 def write(
