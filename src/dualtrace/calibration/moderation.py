@@ -119,7 +119,7 @@ def _beyond(p: float) -> float:
 
 
 def covariates_of(courses: Courses, course: Course) -> Array:
-    """Every covariate in the order of :class:`Covariate` over the sessions up to each, fear 0 to 1; ``(4, C, K, n)``."""
+    """Every covariate in the order of :class:`Covariate` up to each session, fear 0 to 1; ``(4, C, K, n)``."""
     held = xp.where(courses.exposures > 0, 1.0, 0.0)[..., None]
     number = xp.maximum(xp.cumsum(held, axis=1), 1)
     end = xp.cumsum(held * course.end, axis=1) / number
