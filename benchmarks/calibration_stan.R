@@ -2,6 +2,7 @@
 # Writes the draws, chain by chain, and prints version and CPU seconds of sampling (warm-up included, compiling not).
 a <- commandArgs(TRUE)
 suppressMessages(library(rstan))
+if (!nzchar(system.file("include", package = "BH"))) rstan_options(boost_lib = "/usr/include")  # Debian keeps Boost there
 d <- read.csv(a[2])
 model <- stan_model(a[1])
 data <- list(R = nrow(d), T = max(d$trial), D = d$disorders[1], rho = d$rho[1], y = d$y, v = d$v,
