@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dualtrace.calibration.predict import Course
     from dualtrace.evidence.record import Moderator, Trial
     from dualtrace.evidence.statistic import P
-    from dualtrace.mechanism.arrays import Array, ArrayLike
+    from dualtrace.mechanism.arrays import Array
     from dualtrace.simulation.plan import Plan
 
 INTERACTION = 4
@@ -118,14 +118,13 @@ def _beyond(p: float) -> float:
     return float(-ndtri(p / 2))
 
 
-def covariates_of(courses: Courses, course: Course, arm: ArrayLike, session: ArrayLike) -> Array:
-    """Every covariate in the order of :class:`Covariate` over the sessions up to one, ``(covariates, n)``; 0 to 1."""
-    place = xp.asarray(np.arange(courses.exposures.shape[1]))
-    held = ((courses.exposures[arm] > 0) & (place <= session))[:, None]
-    number = xp.maximum(xp.sum(held, axis=0), 1)
-    start, end = course.start[arm], course.end[arm]
-    within = xp.sum(xp.where(held, start - end, 0.0), axis=0) / number
-    return xp.stack([xp.sum(xp.where(held, end, 0.0), axis=0) / number, within, start[0] - start[session], within])
+def covariates_of(courses: Courses, course: Course) -> Array:
+    """Every covariate in the order of :class:`Covariate` over the sessions up to each, fear 0 to 1; ``(4, C, K, n)``."""
+    held = xp.where(courses.exposures > 0, 1.0, 0.0)[..., None]
+    number = xp.maximum(xp.cumsum(held, axis=1), 1)
+    end = xp.cumsum(held * course.end, axis=1) / number
+    within = xp.cumsum(held * course.start, axis=1) / number - end
+    return xp.stack([end, within, course.start[:, :1] - course.start, within])
 
 
 def slope(covariate: Array, gain: Array, *, noise: Array, error: Array, patients: Array) -> tuple[Array, Array]:

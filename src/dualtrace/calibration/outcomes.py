@@ -265,11 +265,8 @@ def _left(rows: Rows, course: Course, population: Population, constants: Constan
 
 def _moderated(rows: Rows, courses: Courses, course: Course, gain: Array, lookup: Lookup) -> Array:
     """Expected statistic of drug by covariate, ``(R,)``; ``gain`` is ``(R, slots, n)``."""
-    import jax
-
-    every_arm = jax.vmap(covariates_of, in_axes=(None, None, 0, None))
-    found = jax.vmap(every_arm, in_axes=(None, None, 0, 0))(courses, course, rows.arms, rows.session)
-    mine = xp.take_along_axis(found, rows.covariate[:, None, None, None], axis=2)[:, :, 0]
+    every = covariates_of(courses, course)
+    mine = every[rows.covariate[:, None], rows.arms, rows.session[:, None]]
     b, variance = slope(
         mine,
         gain,
