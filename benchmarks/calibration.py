@@ -113,7 +113,7 @@ def by_us(problem: Problem) -> dict[str, Any]:
     posterior = joined(problem, account, SAMPLER, [run(n) for n in range(SAMPLER.chains)])
     seconds = time.process_time() - start
     named = {name.removeprefix("calibration."): value for name, value in posterior.values.items()}
-    named |= dict(columns_of("disorder", {"effect": posterior.scores["effect"]}))
+    named |= dict(columns_of("disorder", posterior.scores))
     draws = np.stack([np.asarray(named[name]) for name in NAMES], axis=-1)
     return {"draws": draws, "seconds": seconds, "divergences": posterior.divergences}
 

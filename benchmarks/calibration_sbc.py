@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualtrace.calibration.checks_page import p_values
 from dualtrace.calibration.fit import Sampler
 from dualtrace.calibration.provenance import constants_digest, contents_of, digest
-from dualtrace.calibration.ranks import band, chi_square, rank_tasks
+from dualtrace.calibration.ranks import rank_tasks
 from dualtrace.calibration.rivals import rival
 from dualtrace.evidence.load import load
 from dualtrace.runner.execute import run_tasks
@@ -72,15 +73,6 @@ def result(account: str, runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def tests(found: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """p-values of the chi-square and of the band test by quantity."""
-    levels = found["levels"]
-    return {
-        name: (chi_square(np.array(ranks), levels), band(np.array(ranks), levels))
-        for name, ranks in found["ranks"].items()
-    }
-
-
 def as_text(found: Mapping[str, Any]) -> str:
     """Result as JSON with one line per quantity, so that a change is readable."""
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in found.items() if key != "ranks"]
@@ -101,7 +93,7 @@ def main() -> None:
     run = run_tasks(tasks, Store.open(options.store), workers=Workers(processes=options.workers))
     found = result(options.account, run)
     print("| quantity | chi-square p | band p | in 90 % |\n|---|---|---|---|")
-    for name, (chi, largest) in tests(found).items():
+    for name, (chi, largest) in p_values(found).items():
         print(f"| {name} | {chi:.3f} | {largest:.3f} | {found['inside_90'][name] / found['fits']:.2f} |")
     if options.write:
         path = RESULTS / f"calibration_sbc_{options.account}.json"

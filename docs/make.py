@@ -1,4 +1,4 @@
-"""Write what the documentation shows but does not say itself: the README's figure, its words, and the schema.
+"""Write what the documentation shows but does not say itself: a figure, its words, the schema, the page of checks.
 
 python docs/make.py
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dualtrace.calibration.checks_page import checks_page
 from dualtrace.evidence.load import load
 from dualtrace.evidence.schema import write_schema
 from dualtrace.report.analysis import HEADLINE, analyse
@@ -17,6 +18,8 @@ from dualtrace.report.sections.results import forest_spec, question_title
 
 ROOT = Path(__file__).parents[1]
 FIGURE = ROOT / "docs" / "figures" / "forest_severity_post.png"
+RESULTS = ROOT / "benchmarks" / "results"
+CHECKS = ROOT / "docs" / "calibration_checks.md"
 
 
 def headline() -> ForestSpec:
@@ -25,7 +28,7 @@ def headline() -> ForestSpec:
 
 
 def main() -> None:
-    """Write the figure, the README's words for it, and the schema."""
+    """Write the figure, the README's words for it, the schema, and the page of checks."""
     spec = headline()
     save(forest(spec), FIGURE)
     readme = ROOT / "README.md"
@@ -34,6 +37,7 @@ def main() -> None:
     text = re.sub(r"!\[[^]]*\]\(docs/figures", lambda _: f"![{words}](docs/figures", text)
     readme.write_text(text, encoding="utf-8")
     write_schema()
+    CHECKS.write_text(checks_page(RESULTS), encoding="utf-8")
 
 
 if __name__ == "__main__":
