@@ -1,4 +1,4 @@
-"""Write what the documentation shows but does not say itself: the README's figure and words, model card, schema.
+"""Write what the documentation shows but does not say itself: figure, words, model card, schema, page of checks.
 
 python docs/make.py
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dualtrace.calibration.checks_page import checks_page
 from dualtrace.calibration.findings import load_findings
 from dualtrace.calibration.model_card import model_card
 from dualtrace.evidence.load import load
@@ -20,6 +21,8 @@ from dualtrace.report.sections.results import forest_spec, question_title
 ROOT = Path(__file__).parents[1]
 FIGURE = ROOT / "docs" / "figures" / "forest_severity_post.png"
 CARD = ROOT / "docs" / "model_card.md"
+RESULTS = ROOT / "benchmarks" / "results"
+CHECKS = ROOT / "docs" / "calibration_checks.md"
 
 
 def headline() -> ForestSpec:
@@ -28,7 +31,7 @@ def headline() -> ForestSpec:
 
 
 def main() -> None:
-    """Write the figure, the README's words for it, the model card, and the schema."""
+    """Write the figure, the README's words for it, the model card, the schema, and the page of checks."""
     spec = headline()
     save(forest(spec), FIGURE)
     readme = ROOT / "README.md"
@@ -38,6 +41,7 @@ def main() -> None:
     readme.write_text(text, encoding="utf-8")
     CARD.write_text(model_card(load_findings()), encoding="utf-8")
     write_schema()
+    CHECKS.write_text(checks_page(RESULTS), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -170,3 +170,19 @@ def test_every_reported_effect_keeps_its_number_and_its_currency(problem: Proble
 def test_an_unknown_account_is_refused() -> None:
     with pytest.raises(InputError, match="an account must be one of none, disorder"):
         rival("dual")
+
+
+def test_someone_who_learns_all_in_one_exposure_has_a_gradient() -> None:
+    """Courses are padded with sessions of no exposure: a power of 0 there must not spoil every gradient."""
+    import jax
+
+    n = 3
+    traits = Traits(*(jnp.asarray(x) for x in (np.ones(n), np.full(n, 30.0), np.full(n, 0.6))))
+    learner = DualTraceLearner(DualTrace().theta(load_parameters().number), traits)
+    exposures = jnp.array([0.0, 1.0, 12.0])
+
+    def fresh(quality: jnp.ndarray) -> jnp.ndarray:
+        return exposed(learner, learner.start(), exposures, quality, jnp.zeros(n)).fresh.sum()
+
+    assert float(np.max(np.asarray(learner.theta.safety_rate))) > 1, "the case must be one in which nothing is left to miss"
+    assert np.isfinite(jax.grad(fresh)(jnp.ones(n))).all()

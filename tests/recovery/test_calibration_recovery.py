@@ -13,6 +13,7 @@ import dualtrace as dt
 from dualtrace.calibration.fit import Sampler, fit
 from dualtrace.calibration.model import Problem, deviations_of, predictions, problem_of
 from dualtrace.calibration.place import middle, shared_at
+from dualtrace.calibration.ranks import band, chi_square, rank_tasks, ranks_of
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.targets import DISORDERS, subjects_of
 
@@ -57,3 +58,17 @@ def test_the_strength_of_the_drug_is_recovered_from_the_real_designs() -> None:
     assert inside(found, "calibration.strength", 3.0)
     place = [one.name for one in found.estimates].index("calibration.strength")
     assert found.estimates[place].contraction > 0.3
+
+
+@pytest.mark.slow
+def test_ranks_of_constants_among_draws_are_uniform_in_twenty_fits() -> None:
+    """The short form of ``benchmarks/calibration_sbc.py``: three trials, numbers and intervals, 20 data sets."""
+    trials = [trial for trial in dt.evidence.load() if trial.id in ("leyfer2019", "otto2010", "ressler2004")]
+    sampler = Sampler(chains=1, warmup=150, draws=190, target_accept=0.8, max_tree_depth=6, dense=False)
+    tasks = rank_tasks(trials, rival("dual_trace"), sampler, points=4, fits=20, thin=10)
+    tables = [ranks_of(task.plain()["inputs"], task.seed)["ranks"] for task in tasks]
+    ranks = np.array([table["rank"] for table in tables])
+    p = [min(chi_square(column, 20, 5), band(column, 20)) for column in ranks.T]
+    assert min(p) * 2 * len(p) > 0.01
+    inside = np.mean([(table["low"] < table["truth"]) & (table["truth"] < table["high"]) for table in tables])
+    assert 0.84 < inside < 0.96

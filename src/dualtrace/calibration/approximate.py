@@ -6,6 +6,7 @@ Laplace's approximation is fitted to its own weighed draws a few times (Cappé e
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dualtrace.calibration.model import Problem
+    from dualtrace.calibration.outcomes import Rows
     from dualtrace.calibration.rivals import Rival
     from dualtrace.mechanism.arrays import Array
 
@@ -59,6 +61,7 @@ def approximate(
     draws: int = 2000,
     seed: int = 1,
     left_out: NDArray[np.float64] | None = None,
+    programs: Programs | None = None,
 ) -> Posterior:
     """Draw from a normal law around the mode and resample by the true density: one chain of ``draws``.
 
@@ -70,6 +73,8 @@ def approximate(
         How many draws, and of their random numbers.
     left_out
         1 for trials that do not count, ``(trials,)``.
+    programs
+        Of the same account and trials, whatever these reported; compiled now when absent.
 
     Returns
     -------
@@ -87,7 +92,8 @@ def approximate(
     if draws < _FEWEST:
         raise InputError(f"an approximation needs at least {_FEWEST} draws; given {draws}")
     prepare_jax()
-    density = _Density(problem, rival, np.zeros(problem.trials) if left_out is None else left_out)
+    mask = np.zeros(problem.trials) if left_out is None else left_out
+    density = _Density(programs or Programs(problem, rival), problem.rows, mask)
     mode = _mode(rival, density.slope, density.start)
     rng = np.random.default_rng(seed)
     law = _adapted(density, _Law(mode, _spread(density.slope, mode)), draws, rng)
@@ -115,38 +121,54 @@ class _Law(NamedTuple):
 
 
 @final
-class _Density:
-    """The density of an account over all its numbers in one row, compiled."""
+class Programs:
+    """The density of an account over all its numbers in one row, compiled for whatever its trials may report.
 
-    def __init__(self, problem: Problem, rival: Rival, left_out: NDArray[np.float64]) -> None:
+    Parameters
+    ----------
+    problem, rival
+        Trials, and account.
+    """
+
+    def __init__(self, problem: Problem, rival: Rival) -> None:
         import jax
         from jax.flatten_util import ravel_pytree
 
-        start, self._place = ravel_pytree(middle(rival))
+        start, self.place = ravel_pytree(middle(rival))
         self.start = np.asarray(start)
-        mask = jax.numpy.asarray(left_out, float)
 
-        def energy(flat: Array) -> Array:
-            return potential(problem, rival, self._place(flat), mask)
+        def energy(flat: Array, rows: Rows, mask: Array) -> Array:
+            return potential(replace(problem, rows=rows), rival, self.place(flat), mask)
 
-        def every(flat: Array) -> tuple[Array, Array, Array]:
-            place = self._place(flat)
-            likelihood, placebo, predicted = derived_at(problem, rival, place)
+        def every(flat: Array, rows: Rows, mask: Array) -> tuple[Array, Array, Array]:
+            place = self.place(flat)
+            likelihood, placebo, predicted = derived_at(replace(problem, rows=rows), rival, place)
             return energy_of(place, likelihood, placebo, mask), likelihood, predicted
 
-        self._slope = jax.jit(jax.value_and_grad(energy))
-        self._every = jax.jit(lambda rows: jax.lax.map(every, rows))
+        self.slope = jax.jit(jax.value_and_grad(energy))
+        self.every = jax.jit(lambda flats, rows, mask: jax.lax.map(lambda flat: every(flat, rows, mask), flats))
+
+
+@final
+class _Density:
+    """The density for what the trials did report, some left out."""
+
+    def __init__(self, programs: Programs, rows: Rows, left_out: NDArray[np.float64]) -> None:
+        import jax
+
+        self._programs, self.start = programs, programs.start
+        self._given = jax.tree.map(jax.numpy.asarray, rows), jax.numpy.asarray(left_out, float)
 
     def slope(self, flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Negative log density and its gradient."""
-        value, gradient = self._slope(flat)
+        value, gradient = self._programs.slope(flat, *self._given)
         return float(value), np.asarray(gradient)
 
     def places(self, rows: NDArray[np.float64]) -> dict[str, Any]:
         """Rows as scores by name, ``(draws, ...)``."""
         import jax
 
-        found: dict[str, Any] = jax.vmap(self._place)(jax.numpy.asarray(rows))
+        found: dict[str, Any] = jax.vmap(self._programs.place)(jax.numpy.asarray(rows))
         return found
 
     def weighed(self, law: _Law, draws: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], ...]:
@@ -154,7 +176,7 @@ class _Density:
         noise = rng.standard_normal((draws, law.mean.size))
         from_prior = rng.uniform(size=(draws, 1)) < _FROM_PRIOR
         rows = np.where(from_prior, noise, law.mean + noise @ law.factor.T)
-        energy, likelihood, predicted = (np.asarray(found) for found in self._every(rows))
+        energy, likelihood, predicted = (np.asarray(found) for found in self._programs.every(rows, *self._given))
         return rows, -energy - _log_density(law, rows), likelihood, predicted
 
 

@@ -6,7 +6,7 @@ Sampling needs the extra ``bayes``. Hoffman & Gelman 2014 (NUTS, no DOI).
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dualtrace.calibration.model import Problem
+    from dualtrace.calibration.outcomes import Rows
     from dualtrace.calibration.rivals import Rival
     from dualtrace.mechanism.arrays import Array
+
+    Program = Callable[[Array, dict[str, Array], Array, Rows], tuple[Any, ...]]
 
 _WARM_DEPTH = 5
 """Deepest tree in warm-up, where steps are not yet of the right size."""
@@ -51,6 +54,9 @@ class Sampler:
         Deepest tree after warm-up: up to ``2^depth - 1`` gradients a draw.
     seed
         Of starts and sampling.
+    dense
+        Whether warm-up learns how all parameters go together, or their spreads alone: a covariance of dozens of
+        parameters from a short warm-up is worse than none.
     """
 
     chains: int = 4
@@ -59,6 +65,7 @@ class Sampler:
     target_accept: float = 0.9
     max_tree_depth: int = 7
     seed: int = 1
+    dense: bool = True
 
     def __post_init__(self) -> None:
         if self.chains < 1 or self.warmup < 1 or self.draws < _FEWEST:
@@ -108,9 +115,48 @@ def fit(
 
 
 def chain_program(
-    problem: Problem, rival: Rival, sampler: Sampler, left_out: NDArray[np.float64] | None = None
+    problem: Problem,
+    rival: Rival,
+    sampler: Sampler,
+    left_out: NDArray[np.float64] | None = None,
+    program: Program | None = None,
 ) -> Callable[[int], Chain]:
-    """Compile the sampler of an account: a function from the number of a chain to the chain.
+    """Make the sampler of an account: a function from the number of a chain to the chain.
+
+    Parameters
+    ----------
+    problem, rival, sampler, left_out
+        As of :func:`fit`.
+    program
+        What :func:`compiled` made of the same account, sampler and trials, whatever these reported; compiled now when
+        absent.
+
+    Raises
+    ------
+    InputError
+        NumPyro is not installed.
+    FitError
+        The density is not finite at the median of the priors.
+    """
+    import jax
+
+    run = program or compiled(problem, rival, sampler)
+    mask = jax.numpy.asarray(np.zeros(problem.trials) if left_out is None else left_out, float)
+    rows = jax.tree.map(jax.numpy.asarray, problem.rows)
+
+    def chain(number: int) -> Chain:
+        return Chain(*jax.tree.map(np.asarray, run(*_start(rival, sampler, number), mask, rows)))
+
+    return chain
+
+
+def compiled(problem: Problem, rival: Rival, sampler: Sampler) -> Program:
+    """Compile the sampler of an account for whatever these trials may report.
+
+    Returns
+    -------
+    Program
+        A function of key, start, mask of trials left out and rows to the parts of a chain.
 
     Raises
     ------
@@ -123,14 +169,14 @@ def chain_program(
 
     infer = numpyro_module("numpyro.infer", "A quick approximation can do without: dualtrace calibrate --quick.")
     prepare_jax()
-    mask = jax.numpy.asarray(np.zeros(problem.trials) if left_out is None else left_out, float)
-    _require_finite(rival, partial(potential, problem, rival, left_out=mask))
+    _require_finite(rival, partial(potential, problem, rival))
 
-    def sample(key: Array, start: dict[str, Array], mask: Array) -> tuple[Any, ...]:
+    def sample(key: Array, start: dict[str, Array], mask: Array, rows: Rows) -> tuple[Any, ...]:
+        reported = replace(problem, rows=rows)
         kernel = infer.NUTS(
-            potential_fn=partial(potential, problem, rival, left_out=mask),
+            potential_fn=partial(potential, reported, rival, left_out=mask),
             target_accept_prob=sampler.target_accept,
-            dense_mass=True,
+            dense_mass=sampler.dense,
             max_tree_depth=(min(_WARM_DEPTH, sampler.max_tree_depth), sampler.max_tree_depth),
         )
 
@@ -142,15 +188,12 @@ def chain_program(
         state = kernel.init(key, sampler.warmup, start, (), {})
         all_ = jax.lax.scan(draw, state, length=sampler.warmup + sampler.draws)[1]
         places, divergent, steps = jax.tree.map(lambda leaf: leaf[sampler.warmup :], all_)
-        likelihood, _, predicted = jax.lax.map(partial(derived_at, problem, rival), places)
+        likelihood, _, predicted = jax.lax.map(partial(derived_at, reported, rival), places)
         return places, likelihood, predicted, divergent, steps
 
-    compiled = jax.jit(sample).lower(*_start(rival, sampler, 0), mask).compile()
-
-    def chain(number: int) -> Chain:
-        return Chain(*jax.tree.map(np.asarray, compiled(*_start(rival, sampler, number), mask)))
-
-    return chain
+    mask, rows = jax.numpy.zeros(problem.trials), jax.tree.map(jax.numpy.asarray, problem.rows)
+    program: Program = jax.jit(sample).lower(*_start(rival, sampler, 0), mask, rows).compile()
+    return program
 
 
 def _start(rival: Rival, sampler: Sampler, number: int) -> tuple[Array, dict[str, Array]]:
@@ -184,6 +227,7 @@ def joined(problem: Problem, rival: Rival, sampler: Sampler, chains: Sequence[Ch
         "target_accept": sampler.target_accept,
         "max_tree_depth": sampler.max_tree_depth,
         "seed": sampler.seed,
+        "dense": sampler.dense,
     }
     return Posterior(
         account=rival.name,

@@ -174,7 +174,7 @@ class Posterior:
         failed = [
             f"{name}: R-hat {rhat:.3f} (must be at most {RHAT}), {ess:.0f} effective draws (must be at least "
             f"{ESS:.0f}); take more draws and warm-up"
-            for name, score in _columns(self.account, self.scores)
+            for name, score in columns_of(self.account, self.scores)
             for rhat, ess in (self._gates(score),)
             if not (rhat <= RHAT and ess >= ESS)
         ]
@@ -211,7 +211,7 @@ def thinned(posterior: Posterior, draws: int) -> dict[str, NDArray[np.float64]]:
     return {name: part[chosen] for name, part in flat.items()}
 
 
-def _columns(account: str, scores: Mapping[str, NDArray[np.float64]]) -> list[tuple[str, NDArray[np.float64]]]:
+def columns_of(account: str, scores: Mapping[str, NDArray[np.float64]]) -> list[tuple[str, NDArray[np.float64]]]:
     """Every dimension of the posterior, by a name that a reader can find."""
     names = {SHARED: list(priors_of(rival(account)))}
     of_disorders = {

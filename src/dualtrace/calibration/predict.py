@@ -24,6 +24,9 @@ _SUDS = 100.0
 _SOFT = 5.0
 """Width (SUDS points) over which a contingent capsule goes from given to withheld."""
 
+_LEAST_LEFT = 1e-9
+"""Share of the miss that one exposure leaves at least: a power of 0 has no gradient where nothing is exposed."""
+
 
 class Constants(NamedTuple):
     """What is calibrated, arm by arm ``(C,)`` where disorders differ, else numbers.
@@ -97,7 +100,7 @@ def exposed(learner: DualTraceLearner, state: Single, exposures: Array, quality:
     missed = xp.maximum(state.threat * state.worth - state.retrievability * state.safety - state.fresh, 0)
     rate = theta.safety_rate * quality * state.hope
     loss = theta.unlearning * state.lability * state.worth
-    left = xp.clip(1 - rate - loss, 0.0, 1.0)
+    left = xp.clip(1 - rate - loss, _LEAST_LEFT, 1.0)
     total = missed * (1 - left**exposures) / xp.maximum(rate + loss, 1e-9)
     return state._replace(
         threat=xp.clip(state.threat - theta.unlearning * state.lability * total, 0, theta.threat_max),

@@ -67,23 +67,33 @@ def fit_tasks(
     }
     if quick:
         return (Task(QUICK, {**inputs, "draws": sampler.chains * sampler.draws}, sampler.seed),)
-    settings = {name: value for name, value in asdict(sampler).items() if name not in ("chains", "seed")}
+    settings = settings_of(sampler)
     return tuple(Task(CHAIN, {**inputs, **settings, "chain": n}, sampler.seed) for n in range(sampler.chains))
 
 
 def chain_of(inputs: Mapping[str, Any], seed: int) -> _Tables:
     """Sample one chain: the function of the tasks."""
-    problem, account = _problem(inputs), rival(inputs["account"])
-    names = ("warmup", "draws", "target_accept", "max_tree_depth")
-    sampler = Sampler(chains=1, seed=seed, **{name: inputs[name] for name in names})
+    problem, account = problem_for(inputs), rival(inputs["account"])
+    sampler = sampler_for(inputs, seed)
     chain = chain_program(problem, account, sampler, mask_of(problem, tuple(inputs["left_out"])))(inputs["chain"])
     tables = _flat(chain.scores, chain.log_likelihood, chain.predicted)
     return tables | {"sampling": {"divergent": chain.divergent, "steps": np.asarray(chain.steps, np.int64)}}
 
 
+def sampler_for(inputs: Mapping[str, Any], seed: int) -> Sampler:
+    """How the one chain of a task is sampled."""
+    names = ("warmup", "draws", "target_accept", "max_tree_depth", "dense")
+    return Sampler(chains=1, seed=seed, **{name: inputs[name] for name in names})
+
+
+def settings_of(sampler: Sampler) -> dict[str, Any]:
+    """Settings of a sampler as inputs of a task: all but the number of chains and the seed."""
+    return {name: value for name, value in asdict(sampler).items() if name not in ("chains", "seed")}
+
+
 def approximation_of(inputs: Mapping[str, Any], seed: int) -> _Tables:
     """Approximate an account: the function of the tasks."""
-    problem = _problem(inputs)
+    problem = problem_for(inputs)
     found = approximate(
         problem,
         rival(inputs["account"]),
@@ -135,7 +145,14 @@ def _whole(tables: Mapping[str, Any], shapes: Mapping[str, int]) -> tuple[dict[s
     return arrays, arrays.pop("log_likelihood"), arrays.pop("predicted")
 
 
-def _problem(inputs: Mapping[str, Any]) -> Problem:
+def problem_for(inputs: Mapping[str, Any]) -> Problem:
+    """Lay out the trials of a task; once per process.
+
+    Raises
+    ------
+    InputError
+        The constants are not those that the task was made with.
+    """
     if inputs["constants"] != constants_digest():
         raise InputError("the constants are not what they were when the fit began; begin it anew")
     return _laid_out(canonical(inputs["trials"]), inputs["points"])

@@ -1,0 +1,153 @@
+"""Checks of the calibration: what is stored and shown, tasks that go on, readings that follow the verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from scipy import stats
+
+import dualtrace as dt
+from dualtrace.calibration.checks_page import SAMPLED, checks_page, p_values
+from dualtrace.calibration.compare import compare, verdict
+from dualtrace.calibration.fit import Sampler, chain_program, compiled
+from dualtrace.calibration.leave_out import LeftOut
+from dualtrace.calibration.model import HETEROGENEITY, STRENGTH, problem_of
+from dualtrace.calibration.operating import Reading, acting, reading, verdict_task, wilson
+from dualtrace.calibration.place import shared_at
+from dualtrace.calibration.ranks import LIKELIHOOD, rank_tasks
+from dualtrace.calibration.rivals import rival
+from dualtrace.calibration.simulate import maker, place_from_prior
+from dualtrace.calibration.targets import subjects_of
+from dualtrace.errors import InputError
+from dualtrace.runner.execute import run_tasks
+from dualtrace.runner.store import Store
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+CHOSEN = ("leyfer2019", "ressler2004")
+SHORT = Sampler(chains=1, warmup=20, draws=20, target_accept=0.8, max_tree_depth=4, dense=False)
+TRIALS = tuple(trial for trial in dt.evidence.load() if trial.id in CHOSEN)
+
+
+def test_the_page_of_checks_shows_the_stored_results() -> None:
+    page = (ROOT / "docs" / "calibration_checks.md").read_text(encoding="utf-8")
+    assert page == checks_page(RESULTS), "run python docs/make.py"
+
+
+@pytest.mark.parametrize("account", SAMPLED)
+def test_the_stored_ranks_are_of_enough_fits_and_none_speaks_against_the_sampler(account: str) -> None:
+    found = json.loads((RESULTS / f"calibration_sbc_{account}.json").read_text(encoding="utf-8"))
+    assert found["account"] == account
+    assert found["fits"] >= 200
+    assert {LIKELIHOOD, HETEROGENEITY} <= set(found["ranks"])
+    for ranks in found["ranks"].values():
+        assert len(ranks) == found["fits"]
+        assert 0 <= min(ranks) <= max(ranks) < found["levels"]
+    tests = p_values(found)
+    least = min(min(pair) for pair in tests.values())
+    assert least * 2 * len(tests) > 0.05
+
+
+def test_ranks_of_draws_that_are_too_narrow_would_be_found_in_the_stored_form() -> None:
+    """Ranks pushed to the ends, as by a variance that is half of what it should be."""
+    found = json.loads((RESULTS / "calibration_sbc_disorder.json").read_text(encoding="utf-8"))
+    middle = (found["levels"] - 1) / 2
+    for name, ranks in found["ranks"].items():
+        deviate = stats.norm.ppf((np.array(ranks) + 0.5) / found["levels"]) * np.sqrt(2)
+        pushed = np.clip(np.floor(stats.norm.cdf(deviate) * found["levels"]), 0, 2 * middle)
+        found["ranks"][name] = [int(rank) for rank in pushed]
+    assert all(min(pair) < 0.01 for pair in p_values(found).values())
+
+
+def test_the_stored_verdicts_are_of_both_accounts_and_every_set_has_one_reading() -> None:
+    found = json.loads((RESULTS / "calibration_verdict.json").read_text(encoding="utf-8"))
+    assert {(cell["truth"], cell["strength"] is None) for cell in found["cells"]} == {
+        (truth, drawn) for truth in ("dual_trace", "extinction_only") for drawn in (True, False)
+    }
+    for cell in found["cells"]:
+        for row in cell["against"].values():
+            assert sum(row["readings"].values()) == cell["sets"] == len(row["differences"])
+
+
+def compared(mine: list[float]) -> Any:
+    trials = tuple(f"trial{j}" for j in range(len(mine)))
+    ours = LeftOut("dual_trace", trials, np.array(mine), np.zeros(len(mine)))
+    plain = LeftOut("disorder", trials, np.full(len(mine), -1.0), np.zeros(len(mine)))
+    return compare([ours, plain])
+
+
+@pytest.mark.parametrize(
+    ("mine", "expected", "says"),
+    [
+        ([-1.5, -1.6, -1.4, -1.5], Reading.WORSE, "Nothing may be said about explanation"),
+        ([-0.5, -1.6, 1.0, -1.3], Reading.NO_WORSE, "no worse than"),
+        ([-0.5, -0.6, -0.4, -0.5], Reading.BETTER, "better than"),
+    ],
+)
+def test_a_reading_is_what_the_verdict_says(mine: list[float], expected: Reading, says: str) -> None:
+    comparison = compared(mine)
+    assert reading(comparison.difference("dual_trace")) is expected
+    assert says in verdict(comparison)
+
+
+def test_a_drug_that_acts_strongly_has_the_strength_asked_for_and_leaves_all_else() -> None:
+    account = rival("dual_trace")
+    place = place_from_prior(account, np.random.default_rng(1))
+    before, after = (
+        shared_at(account, jax.tree.map(jax.numpy.asarray, here)) for here in (place, acting(place, account, 3.0))
+    )
+    assert float(after[STRENGTH[0]]) == pytest.approx(3.0, rel=1e-4)
+    assert float(after[HETEROGENEITY]) == pytest.approx(0.1, rel=1e-4)
+    assert [name for name in before if float(before[name]) != float(after[name])] == [HETEROGENEITY, STRENGTH[0]]
+
+
+def test_the_interval_of_a_proportion_is_wilsons() -> None:
+    """8 of 10 at 95 %: the interval by the formula of Wilson 1927."""
+    z = 1.959963984540054
+    middle, half = (0.8 + z**2 / 20) / (1 + z**2 / 10), z / (1 + z**2 / 10) * np.sqrt(0.016 + z**2 / 400)
+    assert wilson(8, 10) == pytest.approx((middle - half, middle + half))
+
+
+def test_a_sampler_compiled_once_gives_the_chains_of_one_compiled_for_the_data() -> None:
+    problem, account = problem_of(subjects_of(TRIALS), points=4), rival("disorder")
+    rng = np.random.default_rng(2)
+    made = maker(problem, account)(place_from_prior(account, rng), rng)
+    once = compiled(problem, account, SHORT)
+    shared, own = (chain_program(made, account, SHORT, program=program)(0) for program in (once, None))
+    for name, scores in own.scores.items():
+        np.testing.assert_array_equal(shared.scores[name], scores)
+    real = chain_program(problem, account, SHORT, program=once)(0)
+    assert (real.scores["effect"] != own.scores["effect"]).any()
+
+
+def test_fits_to_made_up_trials_are_tasks_that_are_computed_once(tmp_path: Path) -> None:
+    tasks = rank_tasks(TRIALS, rival("disorder"), SHORT, points=4, fits=2, thin=2)
+    store = Store.open(tmp_path / "store")
+    first, again = run_tasks(tasks, store), run_tasks(tasks, store)
+    assert (first.computed, again.computed) == (2, 0)
+    ranks = first[0]["ranks"]
+    assert list(ranks["quantity"])[-1] == LIKELIHOOD
+    assert all(0 <= rank <= SHORT.draws // 2 for rank in ranks["rank"])
+    assert (ranks["low"] < ranks["high"]).all()
+    assert (ranks["truth"] != first[1]["ranks"]["truth"]).all()
+
+
+def test_a_data_set_of_a_verdict_is_a_task_of_its_own() -> None:
+    given: dict[str, Any] = {"points": 4, "strength": None}
+    tasks = [
+        verdict_task(TRIALS, rival(truth), SHORT, seed=seed, **given)
+        for truth in ("dual_trace", "extinction_only")
+        for seed in (0, 1)
+    ]
+    strong = verdict_task(TRIALS, rival("dual_trace"), SHORT, points=4, strength=3.0, seed=0)
+    assert len({task.key for task in (*tasks, strong)}) == 5
+
+
+def test_draws_that_cannot_be_thinned_evenly_are_refused() -> None:
+    with pytest.raises(InputError, match="draws must be a multiple of thin, at least 1; given 20 and 3"):
+        rank_tasks(TRIALS, rival("disorder"), SHORT, points=4, fits=1, thin=3)
