@@ -86,26 +86,8 @@ def _of_ranks(found: list[dict[str, Any]]) -> list[str]:
         ),
         "",
     ]
-    rows = []
-    for one in found:
-        tests = p_values(one)
-        name, least = min(((name, min(pair)) for name, pair in tests.items()), key=lambda pair: pair[1])
-        overall = min(1.0, least * 2 * len(tests))
-        reading = "nothing speaks against it" if overall > _HONEST else "not to be trusted"
-        stuck = f"{one['divergences']} in {one['fits_with_divergences']} fits"
-        rows.append(
-            (
-                f"`{one['account']}`",
-                str(one["fits"]),
-                str(len(tests)),
-                f"{least:.3f} ({name})",
-                f"{overall:.2f}",
-                stuck,
-                reading,
-            )
-        )
     head = ("account", "fits", "quantities", "smallest p", "corrected", "divergences", "reading")
-    lines += [*table(head, rows), ""]
+    lines += [*table(head, [_row_of_ranks(one) for one in found]), ""]
     shown = [(name, f"{chi:.3f}", f"{largest:.3f}") for name, (chi, largest) in p_values(first).items()]
     return [
         *lines,
@@ -114,6 +96,21 @@ def _of_ranks(found: list[dict[str, Any]]) -> list[str]:
         *table(("quantity", "chi-square p", "band p"), shown),
         "",
     ]
+
+
+def _row_of_ranks(one: dict[str, Any]) -> tuple[str, ...]:
+    tests = p_values(one)
+    name, least = min(((name, min(pair)) for name, pair in tests.items()), key=lambda pair: pair[1])
+    overall = min(1.0, least * 2 * len(tests))
+    return (
+        f"`{one['account']}`",
+        str(one["fits"]),
+        str(len(tests)),
+        f"{least:.3f} ({name})",
+        f"{overall:.2f}",
+        f"{one['divergences']} in {one['fits_with_divergences']} fits",
+        "nothing speaks against it" if overall > _HONEST else "not to be trusted",
+    )
 
 
 def _of_verdict(found: Mapping[str, Any]) -> list[str]:
