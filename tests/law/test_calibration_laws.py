@@ -184,5 +184,7 @@ def test_someone_who_learns_all_in_one_exposure_has_a_gradient() -> None:
     def fresh(quality: jnp.ndarray) -> jnp.ndarray:
         return exposed(learner, learner.start(), exposures, quality, jnp.zeros(n)).fresh.sum()
 
-    assert float(np.max(np.asarray(learner.theta.safety_rate))) > 1, "the case must be one in which nothing is left to miss"
+    assert float(np.max(np.asarray(learner.theta.safety_rate))) > 1, (
+        "the case must be one in which nothing is left to miss"
+    )
     assert np.isfinite(jax.grad(fresh)(jnp.ones(n))).all()
