@@ -138,8 +138,9 @@ class Cluster(Crew):
             # What was cancelled, as the scheduler is gone, is seen by its status.
             with suppress(TimeoutError, CancelledError), self._reached(), self._client.as_current():
                 self._dask.wait(list(self._running), timeout=seconds, return_when="FIRST_COMPLETED")
-        ended = [future for future in self._running if future.status not in _UNDER_WAY]
-        return outcomes + [self._take(future) for future in ended]
+        # Looked at once: what has ended may be lost the next moment, and then its result is waited for.
+        seen = [(future, future.status) for future in self._running]
+        return outcomes + [self._take(future, status) for future, status in seen if status not in _UNDER_WAY]
 
     def close(self) -> None:
         """Forget what is running, and end the workers of a local cluster."""
@@ -190,13 +191,13 @@ class Cluster(Crew):
         if descriptor is not None:
             opened.callback(release, path, descriptor)
 
-    def _take(self, future: Any) -> Outcome:  # noqa: ANN401
+    def _take(self, future: Any, status: str) -> Outcome:  # noqa: ANN401
         task = self._running.pop(future)
         with self._claims.pop(task.key, ExitStack()):
-            if future.status == "finished":
+            if status == "finished":
                 answer = future.result()
                 return answer if isinstance(answer, Outcome) else self._keep(task, answer)
-            if future.status == "error":
+            if status == "error":
                 return self._broken(task, future.exception())
         raise self._lost()
 
