@@ -127,7 +127,9 @@ def _of_verdict(found: Mapping[str, Any]) -> list[str]:
             "(better by less than two standard errors), better. Brackets: 95 % interval (Wilson) of the percentage. "
             f"Each fit is one chain of {found['warmup']} warm-up and {found['draws']} draws with {found['points']} "
             "quasi-random patients, in the making as in the fitting, so gates for long chains are not applied, and "
-            "trials whose importance weights are unreliable are not refitted, as they would be with real trials."
+            "trials whose importance weights are unreliable are not refitted, as they would be with real trials. "
+            "**Chains this short did not converge under the mechanism (see the coverage below): these frequencies "
+            "show that the machinery runs and must not be quoted.**"
         ),
         "",
     ]
@@ -203,7 +205,11 @@ def _of_recovery(ranks: Mapping[str, Any], verdict: Mapping[str, Any]) -> list[s
             f"is {100 * float(np.mean(list(shares.values()))):.1f} % over all quantities, from "
             f"{100 * min(shares.values()):.0f} to {100 * max(shares.values()):.0f} % by quantity; the tolerance is "
             f"{100 * _SHORT:.0f} to {100 * _LONG:.0f} %. "
-            + (f"Outside: {', '.join(outside)}." if outside else "None is outside.")
+            + (
+                f"Outside: {', '.join(outside)}."
+                if outside
+                else "None is outside; the tolerance was set with these coverages known."
+            )
             + " In fits to all trials of the account that they were made from:"
         ),
         "",
