@@ -3,7 +3,6 @@
 Skipped only where NumPyro is not installed (the extra ``bayes``).
 """
 
-import os
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from dualtrace.pooling.bayesian import MeanPrior, fit, half_cauchy, half_normal
 from dualtrace.pooling.bayesian.nuts import sample
 
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # compiling takes longer than sampling
 pytest.importorskip("numpyro", reason="the extra bayes is not installed")
 
 SCHOOLS: dict[str, Any] = {
