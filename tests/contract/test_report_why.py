@@ -170,6 +170,18 @@ def test_every_trial_is_one_row_of_effects_after_treatment() -> None:
     assert [row.heading for row in traces_spec(findings()).rows] == ["Safety trace", "Threat trace"]
 
 
+def test_every_figure_of_fits_that_failed_their_checks_says_that_it_must_not_be_quoted() -> None:
+    failed = ("x: R-hat 1.2",)
+    for given, warned in ((findings(), False), (findings(failures=failed), True)):
+        specs: list[BandedSpec | PanelsSpec] = [traces_spec(given), against_spec(given)]
+        specs += [spec for _, spec in curve_specs(given)]
+        assert [spec.footnote.startswith("Not to be quoted") for spec in specs] == [warned] * len(specs)
+    sound = findings()
+    unseen = findings(accounts=tuple(one.model_copy(update={"newest_failures": failed}) for one in sound.accounts))
+    assert newest_spec(unseen).footnote.startswith("Not to be quoted")
+    assert not newest_spec(sound).footnote.startswith("Not to be quoted")
+
+
 def test_curves_break_at_the_session_and_where_there_are_no_patients() -> None:
     specs = dict(curve_specs(findings()))
     assert [run.x for run in specs["minutes"].panels[0].runs] == [(-60.0, 0.0), (15.0,)]

@@ -49,6 +49,14 @@ _FOOTNOTES: Final = {
 }
 
 
+_UNSOUND: Final = "Not to be quoted: fits did not pass their checks."
+
+
+def _warned(failures: Iterable[str], text: str = "") -> str:
+    """Footnote of a figure, which may be seen without its chapter."""
+    return f"{_UNSOUND} {text}".strip() if any(failures) else text
+
+
 def traces_spec(findings: Findings) -> BandedSpec:
     """Change of each trace by the drug, posterior over prior."""
     titles = {"safety": "Safety trace", "threat": "Threat trace"}
@@ -68,24 +76,31 @@ def traces_spec(findings: Findings) -> BandedSpec:
         rows=tuple(rows),
         accounts=(("posterior", DRUG), ("prior", MUTED)),
         most=max(most, 1.0),
-        footnote="Mean over patients in the usual course of the disorder, the drug at every session with exposures.",
+        footnote=_warned(
+            findings.account(OURS).failures,
+            "Mean over patients in the usual course of the disorder, the drug at every session with exposures.",
+        ),
     )
 
 
 def against_spec(findings: Findings) -> BandedSpec:
     """What the mechanism and meta-regression make of every trial, beside what it reported."""
     ours, plain = (list(findings.effects(findings.account(name))) for name in (OURS, PLAIN))
-    return _against("What was predicted and what was reported", ours, plain)
+    failed = [failure for name in (OURS, PLAIN) for failure in findings.account(name).failures]
+    return _against("What was predicted and what was reported", ours, plain, _warned(failed, SMD))
 
 
 def newest_spec(findings: Findings) -> BandedSpec:
     """The same of the newest trials, which the fits had not seen."""
     ours, plain = (list(findings.newest_effects(findings.account(name))) for name in (OURS, PLAIN))
     title = f"Trials from {findings.provenance.since} on, predicted from the older ones"
-    return _against(title, ours, plain)
+    failed = [failure for name in (OURS, PLAIN) for failure in findings.account(name).newest_failures]
+    return _against(title, ours, plain, _warned(failed, SMD))
 
 
-def _against(title: str, ours: Sequence[tuple[Row, Band]], plain: Sequence[tuple[Row, Band]]) -> BandedSpec:
+def _against(
+    title: str, ours: Sequence[tuple[Row, Band]], plain: Sequence[tuple[Row, Band]], footnote: str
+) -> BandedSpec:
     chosen = _one_per_trial([row for row, _ in ours])
     pairs = [(ours[i][0], ours[i][1], plain[i][1]) for i in chosen]
     names = list(dict.fromkeys(row.disorder for row, _, _ in pairs))
@@ -109,7 +124,7 @@ def _against(title: str, ours: Sequence[tuple[Row, Band]], plain: Sequence[tuple
         accounts=((_TITLES[OURS], DRUG), (_TITLES[PLAIN], PLACEBO)),
         sides=("favours placebo", "favours the drug"),
         most=_MOST,
-        footnote=SMD,
+        footnote=footnote,
     )
 
 
@@ -149,7 +164,7 @@ def curve_specs(findings: Findings) -> Iterator[tuple[str, PanelsSpec]]:
                 across=(0.0, 100.0) if setting == "end_fear" else None,
                 most=_MOST,
                 whole=setting == "augmented",
-                footnote=_FOOTNOTES.get(setting, ""),
+                footnote=_warned(findings.account(OURS).failures, _FOOTNOTES.get(setting, "")),
             ),
         )
 

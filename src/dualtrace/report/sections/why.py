@@ -159,8 +159,8 @@ def _how(shown: Findings) -> str:
     else:
         drawn = f"Sampled by NUTS, {p.chains} chains of {p.draws} draws after {p.warmup} to tune"
     return (
-        f"{drawn}; {p.points} quasi-random patients, seed {p.seed}, dualtrace {p.dualtrace}. Fits take tens of "
-        f"minutes, so the report shows stored findings; {COMMAND} makes them anew."
+        f"{drawn}; {p.points} quasi-random patients, seed {p.seed}, dualtrace {p.dualtrace}. Fits take "
+        f"long, so the report shows stored findings; {COMMAND} makes them anew."
     )
 
 
