@@ -26,6 +26,7 @@ from dualtrace.cli.calibrate import calibrate
 from dualtrace.errors import InputError
 from dualtrace.runner.execute import run_tasks
 from dualtrace.runner.store import Store
+from dualtrace.simulation.draws import sobol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -149,6 +150,12 @@ def test_a_place_that_cannot_be_written_is_refused(short: Posterior, tmp_path: P
 def test_a_sampler_that_cannot_run_is_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         Sampler(**changes)
+
+
+@pytest.mark.parametrize("points", [0, 3, 48])
+def test_patients_that_are_not_balanced_are_refused(points: int) -> None:
+    with pytest.raises(InputError, match=f"quasi-random patients must be a power of two; given {points}"):
+        sobol(3, points, 0)
 
 
 def test_an_approximation_needs_draws(problem: Problem) -> None:

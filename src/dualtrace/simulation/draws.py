@@ -95,8 +95,16 @@ def sobol(count: int, patients: int, seed: int) -> NDArray[np.float64]:
     """Scrambled Sobol points strictly between 0 and 1, shape ``(count, patients)``; ``patients`` a power of two.
 
     Owen 1998, doi 10.1145/272991.273010, as in :class:`scipy.stats.qmc.Sobol`.
+
+    Raises
+    ------
+    InputError
+        The number of patients is no power of two: the points would not be balanced.
     """
     from scipy.stats import qmc
+
+    if patients < 1 or patients & (patients - 1):
+        raise InputError(f"the number of quasi-random patients must be a power of two; given {patients}")
 
     points = qmc.Sobol(count, scramble=True, rng=np.random.default_rng(seed)).random(patients)
     half = 2.0 ** -(_BITS + 1)

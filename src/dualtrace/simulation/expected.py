@@ -142,6 +142,4 @@ def expected(
     InputError
         ``points`` is not a power of two.
     """
-    if points < 1 or points & (points - 1):
-        raise InputError(f"the number of quasi-random patients must be a power of two; given {points}")
     return Expected(plan, mechanism, sobol(count_of(plan), points, seed), softness)
