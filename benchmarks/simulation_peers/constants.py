@@ -66,15 +66,13 @@ class Constants(NamedTuple):
     switch_steepness: float
     restabilisation: float
     threat_max: float
-    unlearning: float
-    lability_h: float
     novelty_half: float
-    safety_max: float
+    basal: float
     retrievability_h: float
     spacing: float
     fresh_h: float
+    alarm_h: float
     wait_rate: float
-    wait_weight: float
     clearance: float
     clearance_crcl: float
     crcl_reference: float

@@ -184,8 +184,8 @@ def _course(c: Any, u: Any, since: Any, weight: Any, drug: Any) -> Any:
     own = c.severity_threat * _normal(u[0]) + math.sqrt(1 - c.severity_threat**2) * _normal(u[1])
     rate = c.safety_rate * math.exp(c.omega_learning * _normal(u[2]))
     state, body = np.zeros(8), np.zeros(5)
-    # threat, new threat, safety, retrievability, sessions, lability, expected wait, waiting
-    state[0] = c.threat * math.exp(c.omega_threat * own)
+    # threat, new threat, safety, recalled, sessions, alarm, expected wait, waiting
+    state[0] = min(c.threat * math.exp(c.omega_threat * own), c.threat_max)
     outside = _logistic(c.fear_slope * (state[0] - c.fear_middle))
     nodes, carry, enters = np.zeros((4, NODES)), np.zeros((3, 3)), np.zeros(3)
     if drug:
@@ -207,41 +207,36 @@ def _course(c: Any, u: Any, since: Any, weight: Any, drug: Any) -> Any:
 
 @njit
 def _wait(c: Any, s: Any, hours: Any) -> None:
-    s[3] *= math.exp(-hours / (c.retrievability_h * max(s[4], 1.0) ** c.spacing))
-    s[5] *= math.exp(-hours / c.lability_h)
+    s[3] *= math.exp(-hours / (c.retrievability_h * (1 + s[4]) ** c.spacing))
+    s[5] *= math.exp(-hours / c.alarm_h)
 
 
 @njit
 def _session(c: Any, s: Any, rate: Any, mishap: Any, boost: Any, u: Any, of: Any) -> Any:
     """Exposures, the mishap halfway, and what is stored; returns the fear at the end."""
-    worth, hope = (1 + s[6]) ** -c.wait_weight, 1 / (1 + s[6])
-    recall, fade = (
-        math.exp(-PACE_H / (c.retrievability_h * max(s[4], 1.0) ** c.spacing)),
-        math.exp(-PACE_H / c.fresh_h),
-    )
-    labile = math.exp(-PACE_H / c.lability_h)
+    hope = 1 / (1 + s[6])
+    recall = math.exp(-PACE_H / (c.retrievability_h * (1 + s[4]) ** c.spacing))
+    fade, calm = math.exp(-PACE_H / c.fresh_h), math.exp(-PACE_H / c.alarm_h)
     fresh, missed_sum = 0.0, 0.0
-    start = shaken = s[0] * worth - s[3] * s[2]
+    start = shaken = s[0] * hope - s[3]
     for n in range(EXPOSURES):
         if n == EXPOSURES // 2:
             if mishap:
-                error = 1 - max(s[0] * worth - s[3] * s[2] - fresh, 0.0)
-                missed, rise = max(-error, 0.0), c.threat_rate * max(error, 0.0)
-                s[0] = min(_cut(s[0] - c.unlearning * missed * s[5], 0.0, c.threat_max) + rise, c.threat_max)
-                s[1] += rise
-                fresh, missed_sum = fresh + rate * missed * hope, missed_sum + missed
+                change = c.threat_rate * (1 - max(s[0] * hope - s[3] - fresh, 0.0))
+                s[0] = _cut(s[0] + change, 0.0, c.threat_max)
+                s[1] += max(change, 0.0)
+                missed_sum = 0.0
                 s[6] += c.wait_rate * (s[7] - s[6])
-                s[7] = 0.0
-                worth, hope = (1 + s[6]) ** -c.wait_weight, 1 / (1 + s[6])
-            shaken = s[0] * worth - s[3] * s[2] - fresh
-        s[3], s[5], fresh = s[3] * recall, s[5] * labile, fresh * fade
-        missed = max(s[0] * worth - s[3] * s[2] - fresh, 0.0)
-        s[0] = _cut(s[0] - c.unlearning * missed * s[5], 0.0, c.threat_max)
+                s[7], s[5] = 0.0, 1.0
+                hope = 1 / (1 + s[6])
+            shaken = s[0] * hope - s[3] - fresh
+        s[3], s[5], fresh = s[3] * recall, s[5] * calm, fresh * fade
+        missed = max(s[0] * hope - s[3] - fresh, 0.0)
         s[7] += 1
         fresh, missed_sum = fresh + rate * missed * hope, missed_sum + missed
-    net = s[0] * worth - s[3] * s[2] - fresh
+    net = s[0] * hope - s[3] - fresh
     end = _logistic(c.fear_slope * (net - c.fear_middle))
-    _close(c, s, fresh, missed_sum, net, boost)
+    _close(c, s, fresh, missed_sum, boost)
     u[of + SESSIONS] += 0 * _suds(c, start, shaken, end, u[of + SESSIONS], u[of + 2 * SESSIONS])
     return end
 
@@ -257,24 +252,25 @@ def _suds(c: Any, start: Any, shaken: Any, end: Any, first: Any, last: Any) -> A
 
 
 @njit
-def _close(c: Any, s: Any, fresh: Any, missed: Any, net: Any, gain: Any) -> None:
-    share = fresh / (fresh + max(net, 0.0) + 1e-6)
+def _close(c: Any, s: Any, fresh: Any, missed: Any, gain: Any) -> None:
+    share = _cut((s[3] + fresh) / (s[0] / (1 + s[6]) + 0.01), 0.0, 1.0)
     opened = _switch(missed, c.lability_threshold / (1 + c.drug_opens * max(gain, 0.0)), c.switch_steepness)
-    s[5] = max(s[5], opened * (1 - _switch(share, c.lability_closes, c.switch_steepness)))
+    lability = opened * (1 - _switch(share, c.lability_closes, c.switch_steepness))
     drive = share * max(1 + c.novelty_half / (c.novelty_half + s[2]) * gain, 0.0)
-    storing = _switch(drive, c.storage_opens, c.switch_steepness)
+    storing = c.basal + (1 - c.basal) * _switch(drive, c.storage_opens, c.switch_steepness)
+    part = storing * (1 - s[5])
     room = max(c.threat_max - s[0] if gain > 0 else s[0] - s[1], 0.0)
-    s[0] += gain * (c.restabilisation * s[5] * room + s[1])
+    s[0] = min(s[0] + gain * (c.restabilisation * lability * room + s[1]), c.threat_max)
     s[1] = 0.0
-    s[2] = min(s[2] + storing * fresh, c.safety_max)
-    s[3] += min(share / c.storage_opens, 1.0) * (1 - s[3])
-    s[4] += storing * share
+    s[3] += part * fresh + share * (s[2] - s[3])
+    s[2] += part * fresh
+    s[4] += part * share
 
 
 @njit
 def _score(c: Any, u: Any, s: Any, outside: Any) -> Any:
     general = _logistic(math.log(c.generalisation / (1 - c.generalisation)) + c.omega_generalisation * _normal(u[3]))
-    fear = _logistic(c.fear_slope * (s[0] - general * s[3] * s[2] - c.fear_middle))
+    fear = _logistic(c.fear_slope * (s[0] - general * s[3] - c.fear_middle))
     other = min(c.nonspecific * math.exp(c.omega_nonspecific * _normal(u[5])), 1.0)
     left = (1 - c.fear_share * (1 - fear / outside)) * (
         1 - other * (1 - math.exp(-VISIT_WEEKS / c.nonspecific_weeks))

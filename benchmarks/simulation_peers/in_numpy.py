@@ -32,11 +32,11 @@ class State(NamedTuple):
     threat: Any
     new: Any
     safety: Any
-    retrievability: Any
+    recalled: Any
     sessions: Any
-    lability: Any
     wait: Any
     waiting: Any
+    alarm: Any
 
 
 class Body(NamedTuple):
@@ -80,7 +80,7 @@ def _people(c: Constants, u: np.ndarray) -> dict[str, Any]:
     volume = c.volume_per_kg * weight * np.exp(c.omega_volume * z[7])
     return {
         "severity": z[0],
-        "threat": c.threat * np.exp(c.omega_threat * own),
+        "threat": np.minimum(c.threat * np.exp(c.omega_threat * own), c.threat_max),
         "rate": c.safety_rate * np.exp(c.omega_learning * z[2]),
         "general": _logistic(math.log(c.generalisation / (1 - c.generalisation)) + c.omega_generalisation * z[3]),
         "quality": c.quality + c.omega_quality * z[4],
@@ -96,7 +96,7 @@ def _people(c: Constants, u: np.ndarray) -> dict[str, Any]:
 
 def _course(c: Constants, u: np.ndarray, p: dict[str, Any], drug: bool) -> tuple[Any, Any, list[Any]]:
     none = np.zeros_like(u[0])
-    state = State(p["threat"], none, none, none, none, none, none, none)
+    state = State(p["threat"], *(none,) * 7)
     outside = _fear(c, state.threat)
     here, body, tables = np.ones(none.shape, bool), Body((none,) * 3, none, none), _tables(c, p) if drug else None
     suds = []
@@ -117,67 +117,70 @@ def _course(c: Constants, u: np.ndarray, p: dict[str, Any], drug: bool) -> tuple
 def _session(c: Constants, p: dict[str, Any], s: State, k: int, boost: Any) -> tuple[State, Any, tuple[Any, ...]]:
     drug = np.maximum(boost, 0)
     quality = _logistic(p["quality"] + c.sigma_quality * p["normal"][0, k])
-    fade = np.exp(-PACE_H / _lasting(c, s.sessions)), math.exp(-PACE_H / c.fresh_h), math.exp(-PACE_H / c.lability_h)
-    fresh, missed_sum, first = np.zeros_like(drug), np.zeros_like(drug), _net(c, s, 0.0)
+    recall, fade, calm = (
+        np.exp(-PACE_H / _lasting(c, s.sessions)),
+        math.exp(-PACE_H / c.fresh_h),
+        math.exp(-PACE_H / c.alarm_h),
+    )
+    fresh, missed_sum, first = np.zeros_like(drug), np.zeros_like(drug), _net(s, 0.0)
     for n in range(EXPOSURES):
         if n == EXPOSURES // 2:
-            s, fresh, missed_sum = _mishap(c, p, s, quality, fresh, missed_sum, p["uniform"][0, k] < c.mishap)
-            shaken = _net(c, s, fresh)
-        s = s._replace(retrievability=s.retrievability * fade[0], lability=s.lability * fade[2])
-        fresh = fresh * fade[1]
-        missed = np.maximum(_net(c, s, fresh), 0)
-        s = s._replace(
-            threat=np.clip(s.threat - c.unlearning * missed * s.lability, 0, c.threat_max), waiting=s.waiting + 1
-        )
+            s, missed_sum = _mishap(c, s, fresh, missed_sum, p["uniform"][0, k] < c.mishap)
+            shaken = _net(s, fresh)
+        s = s._replace(recalled=s.recalled * recall, alarm=s.alarm * calm, waiting=s.waiting + 1)
+        fresh = fresh * fade
+        missed = np.maximum(_net(s, fresh), 0)
         fresh, missed_sum = fresh + p["rate"] * quality * missed / (1 + s.wait), missed_sum + missed
-    start, end, shaken = _fear(c, first), _fear(c, _net(c, s, fresh)), _fear(c, shaken)
+    start, end, shaken = _fear(c, first), _fear(c, _net(s, fresh)), _fear(c, shaken)
     noise = c.suds_noise * p["normal"][1:, k]
     shown = tuple(np.clip(100 * f + e, 0, 100) for f, e in ((start, noise[0]), (end, noise[1])))
     peak = np.clip(100 * np.maximum(np.maximum(start, end), shaken) + noise[0], 0, 100)
     return _close(c, s, fresh, missed_sum, drug, boost), end, (*shown, np.maximum(peak, np.maximum(*shown)))
 
 
-def _mishap(
-    c: Constants, p: dict[str, Any], s: State, quality: Any, fresh: Any, total: Any, happens: Any
-) -> tuple[State, Any, Any]:
-    error = 1 - np.maximum(_net(c, s, fresh), 0)
-    missed, rise = np.maximum(-error, 0) * happens, c.threat_rate * np.maximum(error, 0) * happens
-    threat = np.clip(s.threat - c.unlearning * missed * s.lability, 0, c.threat_max)
-    fresh = fresh + p["rate"] * quality * missed / (1 + s.wait)
-    wait = s.wait + happens * c.wait_rate * (s.waiting - s.wait)
-    waiting = (s.waiting + happens) * ~happens
-    s = s._replace(threat=np.minimum(threat + rise, c.threat_max), new=s.new + rise, wait=wait, waiting=waiting)
-    return s, fresh, total + missed
+def _mishap(c: Constants, s: State, fresh: Any, total: Any, happens: Any) -> tuple[State, Any]:
+    change = c.threat_rate * (1 - np.maximum(_net(s, fresh), 0)) * happens
+    s = s._replace(
+        threat=np.clip(s.threat + change, 0, c.threat_max),
+        new=s.new + np.maximum(change, 0),
+        wait=s.wait + happens * c.wait_rate * (s.waiting - s.wait),
+        waiting=(s.waiting + happens) * ~happens,
+        alarm=np.maximum(s.alarm, happens),
+    )
+    return s, total * ~happens
 
 
 def _close(c: Constants, s: State, fresh: Any, missed: Any, drug: Any, gain: Any) -> State:
-    share = fresh / (fresh + np.maximum(_net(c, s, fresh), 0) + 1e-6)
+    share = np.clip((s.recalled + fresh) / (s.threat / (1 + s.wait) + 0.01), 0, 1)
     opened = _switch(missed, c.lability_threshold / (1 + c.drug_opens * drug), c.switch_steepness)
-    lability = np.maximum(s.lability, opened * (1 - _switch(share, c.lability_closes, c.switch_steepness)))
+    lability = opened * (1 - _switch(share, c.lability_closes, c.switch_steepness))
     drive = share * np.maximum(1 + c.novelty_half / (c.novelty_half + s.safety) * gain, 0)
-    storing = _switch(drive, c.storage_opens, c.switch_steepness)
+    storing = c.basal + (1 - c.basal) * _switch(drive, c.storage_opens, c.switch_steepness)
+    part = storing * (1 - s.alarm)
     room = np.maximum(np.where(gain > 0, c.threat_max - s.threat, s.threat - s.new), 0)
     return s._replace(
-        threat=s.threat + gain * (c.restabilisation * lability * room + s.new),
+        threat=np.minimum(s.threat + gain * (c.restabilisation * lability * room + s.new), c.threat_max),
         new=np.zeros_like(share),
-        safety=np.minimum(s.safety + storing * fresh, c.safety_max),
-        retrievability=s.retrievability + np.minimum(share / c.storage_opens, 1) * (1 - s.retrievability),
-        sessions=s.sessions + storing * share,
-        lability=lability,
+        safety=s.safety + part * fresh,
+        recalled=s.recalled + part * fresh + share * (s.safety - s.recalled),
+        sessions=s.sessions + part * share,
     )
 
 
 def _wait(c: Constants, s: State, hours: float) -> State:
     gone = np.exp(-hours / _lasting(c, s.sessions))
-    return s._replace(retrievability=s.retrievability * gone, lability=s.lability * math.exp(-hours / c.lability_h))
+    return s._replace(
+        recalled=s.recalled * gone,
+        alarm=s.alarm * math.exp(-hours / c.alarm_h),
+    )
 
 
 def _lasting(c: Constants, sessions: Any) -> Any:
-    return c.retrievability_h * np.maximum(sessions, 1) ** c.spacing
+    return c.retrievability_h * (1 + sessions) ** c.spacing
 
 
-def _net(c: Constants, s: State, fresh: Any) -> Any:
-    return s.threat * (1 + s.wait) ** -c.wait_weight - s.retrievability * s.safety - fresh
+def _net(s: State, fresh: Any) -> Any:
+    return s.threat / (1 + s.wait) - s.recalled - fresh
 
 
 def _fear(c: Constants, net: Any) -> Any:
@@ -194,7 +197,7 @@ def _switch(value: Any, middle: Any, steepness: float) -> Any:
 
 
 def _score(c: Constants, p: dict[str, Any], s: State, outside: Any) -> Any:
-    fear = _fear(c, s.threat - p["general"] * s.retrievability * s.safety)
+    fear = _fear(c, s.threat - p["general"] * s.recalled)
     left = 1 - c.fear_share * (1 - fear / outside)
     left = left * (1 - p["other"] * (1 - math.exp(-VISIT_WEEKS / c.nonspecific_weeks)))
     first = np.clip(c.baseline_mean + c.true_sd * p["severity"], 0, c.worst)

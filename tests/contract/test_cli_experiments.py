@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from dualtrace.cli.experiments import experiments
 from dualtrace.errors import EvidenceError, InputError
+from dualtrace.experiments import tune
 from dualtrace.experiments.load import catalogue, catalogue_folder
 from dualtrace.mechanism.memory.registry import memory_models
 
@@ -42,10 +43,10 @@ def test_the_board_names_every_model_and_both_parts(one: Path) -> None:
 def test_the_board_as_json_holds_misses_of_every_model(one: Path) -> None:
     found: dict[str, Any] = json.loads(call("run", "--experiments", str(one), "--json", "--model", "rescorla_wagner"))
     (row,) = found["board"]
-    assert row["core_training"]["total"] == 3
+    assert (row["core_training"]["total"], row["core_held_out"]["total"]) == (2, 1)
     missed = {m["experiment"] for m in found["misses"]["rescorla_wagner"]}
     assert "REC-04b" in missed
-    assert row["core_training"]["held"] == 3 - len(found["misses"]["rescorla_wagner"])
+    assert row["core_training"]["held"] + row["core_held_out"]["held"] == 3 - len(found["misses"]["rescorla_wagner"])
 
 
 def test_prior_assumptions_ablations_and_figures_on_request(one: Path, tmp_path: Path) -> None:
@@ -78,7 +79,8 @@ def test_prior_and_assumptions_as_text(one: Path) -> None:
 def test_tuned_constants_are_written_and_used(one: Path, tmp_path: Path) -> None:
     file = tmp_path / "tuned.json"
     text = call(
-        "tune", "--model", "rescorla_wagner", "--generations", "2", "--output", str(file), "--experiments", str(one)
+        *("tune", "--model", "rescorla_wagner", "--generations", "2", "--starts", "1"),
+        *("--output", str(file), "--experiments", str(one)),
     )
     assert "core findings, training" in text
     assert "core findings, held out" in text
@@ -178,6 +180,24 @@ def test_tuning_needs_a_training_part(one: Path) -> None:
     for file in one.glob("*.yaml"):
         file.write_text(file.read_text("utf-8").replace("split: training", "split: held_out"), "utf-8")
     with pytest.raises(InputError, match=r"tuning needs experiments with split: training"):
+        CliRunner().invoke(
+            experiments, ["tune", "--model", "kalman_filter", "--experiments", str(one)], catch_exceptions=False
+        )
+
+
+@pytest.mark.parametrize(
+    ("option", "least"), [("--generations", 1), ("--starts", 1), ("--seed", 0)], ids=lambda value: str(value)
+)
+def test_the_search_refuses_what_it_cannot_do(option: str, least: int) -> None:
+    with pytest.raises(InputError, match=rf"{option} must be {least} or more; given {least - 1}"):
+        CliRunner().invoke(
+            experiments, ["tune", "--model", "kalman_filter", option, str(least - 1)], catch_exceptions=False
+        )
+
+
+def test_a_search_without_its_package_says_how_to_install_it(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"Tuning needs the package cma.*pip install 'dualtrace\[tune\]'"):
         CliRunner().invoke(
             experiments, ["tune", "--model", "kalman_filter", "--experiments", str(one)], catch_exceptions=False
         )

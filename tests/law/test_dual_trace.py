@@ -10,7 +10,7 @@ import pytest
 from dualtrace.experiments.board import prior_draws
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.memory.contract import Event, Rest, Sizes, Timeline, follow
-from dualtrace.mechanism.memory.dual_trace import Constants, DualTrace, restabilised, sigmoid
+from dualtrace.mechanism.memory.dual_trace import Constants, DualTrace, covered, restabilised, sigmoid, stored_part
 from dualtrace.mechanism.memory.registry import memory_model
 from dualtrace.mechanism.parameters import load_parameters
 
@@ -66,14 +66,96 @@ def test_restabilisation_alone_can_only_harm() -> None:
 
 def test_a_full_block_stores_no_safety_and_a_full_session_needs_no_drug() -> None:
     """The gate: full block leaves fear of an untouched threat or more; where all is covered a gain adds nothing."""
-    theta = theta_of(restabilisation=0.0, unlearning=0.0)
+    theta = theta_of(restabilisation=0.0, basal=0.0)
     blocked, plain = fear_at_test(extinction([-1.0, 0.0], exposures=12), theta).T
     none = fear_at_test(extinction([0.0], exposures=0), theta)[:, 0]
     np.testing.assert_allclose(blocked, none, atol=1e-9)
     assert (plain <= blocked + 1e-12).all()
-    steep = theta_of(restabilisation=0.0, storage_opens=0.2, switch_steepness=20.0)
+    steep = theta_of(restabilisation=0.0, storage_opens=0.2, switch_steepness=20.0, fresh_h=48.0)
     gained, without = fear_at_test(extinction([0.6, 0.0], exposures=400), steep).T
     assert np.abs(gained - without).max() < 0.01
+
+
+def test_under_a_full_block_the_basal_part_is_stored_and_no_more() -> None:
+    theta = theta_of()
+    zero = xp.zeros((DRAWS, 1))
+    blocked = stored_part(theta, zero + 0.7, zero, zero - 1.0)
+    np.testing.assert_allclose(blocked, theta.basal, rtol=1e-12)
+    assert (stored_part(theta, zero + 0.7, zero, zero) > blocked).all()
+
+
+def test_soon_after_a_us_little_is_stored() -> None:
+    """The immediate extinction deficit: right after a US nothing lasts, and the more the longer ago it was."""
+    theta = theta_of()
+    zero = xp.zeros((DRAWS, 1))
+    naive = MODEL.init(theta, Sizes((DRAWS, 1), 1, 1, 1))
+    learned = naive._replace(threat=naive.threat + 0.9, fresh=naive.fresh + 0.6, seen=naive.seen + 1)
+    stored = []
+    for hours in (0.0, 1.0, 24.0, 1e6):
+        alarmed = learned._replace(alarm=zero + np.exp(-hours / np.asarray(theta.alarm_h)))
+        stored.append(np.asarray(MODEL.rest(theta, alarmed, Rest(zero, zero + 1, zero, zero)).safety)[..., 0, 0])
+    np.testing.assert_array_equal(stored[0], 0)
+    assert (np.diff(np.stack(stored), axis=0) >= 0).all()
+    assert (stored[-1] > stored[1]).all()
+
+
+def test_the_share_covered_rises_with_safety_falls_with_threat_and_has_a_bounded_slope() -> None:
+    """Old and fresh safety count alike; beside next to no threat the share cannot jump from none to all."""
+    safety, threat = np.linspace(0, 2, 41)[:, None], np.linspace(0, 2, 41)[None]
+    share = np.asarray(covered(threat, safety))
+    assert (share >= 0).all()
+    assert (share <= 1).all()
+    assert (np.diff(share, axis=0) >= 0).all()
+    assert (np.diff(share, axis=1) <= 0).all()
+    np.testing.assert_allclose(covered(0.99, 0.5), 0.5, rtol=1e-12)
+    assert covered(0.0, 1e-4) == pytest.approx(0.01)
+
+
+def test_a_session_elsewhere_neither_stores_nor_refreshes_safety() -> None:
+    """Only what a session presented, where it was presented, is changed when it closes."""
+    theta = theta_of()
+    state = MODEL.init(theta, Sizes((DRAWS, 1), 1, 2, 1))
+    state = state._replace(
+        threat=state.threat + 0.9, safety=state.safety + 0.5, recalled=state.recalled + 0.2
+    )
+    one, zero = xp.ones((1, 1)), xp.zeros((1, 1))
+    here = np.zeros((1, 1, 2))
+    here[..., 0] = 1
+    shown, _ = MODEL.present(
+        theta, state, Event(xp.ones((1, 1, 1)), xp.asarray(here), zero, one, one, zero, zero)
+    )
+    closed = MODEL.rest(theta, shown, Rest(zero, one, zero, zero))
+    for before, after in ((state.safety, closed.safety), (state.recalled, closed.recalled)):
+        np.testing.assert_array_equal(np.asarray(after)[..., 0, 1], np.asarray(before)[..., 0, 1])
+        assert (np.asarray(after)[..., 0, 0] > np.asarray(before)[..., 0, 0]).any()
+
+
+def test_a_us_ends_what_was_missed_and_leaves_what_was_learned_safe() -> None:
+    """Only omissions that stand when the session ends count; they are gone after a US, whatever came before."""
+    theta = theta_of()
+    state = MODEL.init(theta, Sizes((DRAWS, 1), 1, 1, 1))
+    one, zero, cue = xp.ones((1, 1)), xp.zeros((1, 1)), xp.ones((1, 1, 1))
+    for us in (1, 1, 1, 0, 0, 0):
+        state, _ = MODEL.present(theta, state, Event(cue, cue, zero + us, one, one, zero, zero))
+    assert (np.asarray(state.mismatch)[..., 0] > 0).all()
+    learned = np.asarray(state.fresh)[..., 0, 0]
+    assert (learned > 0).all()
+    state, _ = MODEL.present(theta, state, Event(cue, cue, one, one, one, zero, zero))
+    np.testing.assert_array_equal(state.mismatch[..., 0], 0)
+    np.testing.assert_array_equal(state.fresh[..., 0, 0], learned)
+
+
+def test_a_us_that_is_less_than_expected_lowers_the_threat() -> None:
+    """Overexpectation: two cues that each predict a US predict two together, and lose threat when one comes."""
+    theta = theta_of(context_salience=0.0)
+    state = MODEL.init(theta, Sizes((DRAWS, 1), 2, 1, 1))
+    state = state._replace(threat=state.threat + 0.9)
+    one, zero, here = xp.ones((1, 1)), xp.zeros((1, 1)), xp.ones((1, 1, 1))
+    both = xp.ones((1, 1, 2))
+    after, info = MODEL.present(theta, state, Event(both, here, one, one, one, zero, zero))
+    np.testing.assert_allclose(info.error, -0.8, rtol=1e-9)
+    expected = np.maximum(0.9 - 0.8 * theta.threat_rate, 0)
+    np.testing.assert_allclose(np.asarray(after.threat)[..., 0], expected, rtol=1e-9)
 
 
 def test_the_effect_of_the_drug_is_continuous_at_no_drug() -> None:
@@ -107,8 +189,8 @@ def test_traces_stay_within_their_bounds_over_many_augmented_sessions() -> None:
         threat, safety = np.asarray(state.threat), np.asarray(state.safety)
         assert (threat >= 0).all()
         assert (threat <= theta.threat_max[..., None] + 1e-12).all()
-        assert (safety <= theta.safety_max[..., None, None] + 1e-12).all()
-        assert ((np.asarray(state.retrievability) >= 0) & (np.asarray(state.retrievability) <= 1)).all()
+        assert (np.asarray(state.recalled) >= 0).all()
+        assert (np.asarray(state.recalled) <= safety + 1e-12).all()
 
 
 def test_more_exposures_never_leave_more_fear_without_a_drug() -> None:

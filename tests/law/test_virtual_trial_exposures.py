@@ -23,16 +23,16 @@ def between(low: float, high: float) -> Any:
 
 @pytest.mark.parametrize("shown", [[True] * 7, [True] * 4 + [False] * 3, [False] * 3])
 def test_exposures_in_one_loop_are_single_exposures_one_after_the_other(shown: list[bool]) -> None:
-    """From a state in which nothing is 0, with unlearning on, so that every term of the equations counts."""
-    values = {**Mechanism().values(), "dual_trace.unlearning": 0.2}
+    """From a state in which nothing is 0, so that every term of the equations counts."""
+    values = Mechanism().values()
     learner = DualTraceLearner(
         DualTrace().theta(lookup_in(values, np.float64)),
         Traits(between(0.5, 1.5), between(0.5, 2), between(0.2, 0.9)),
     )
     state = learner.start()._replace(
-        safety=between(0.1, 0.9), retrievability=between(0.2, 1), sessions=between(0, 5), fresh=between(0, 0.3),
-        mismatch=between(0, 1), lability=between(0, 1), waiting=between(0, 9), hope=between(0.3, 1),
-        worth=between(0.3, 1), drug=between(0, 0.2),
+        safety=between(0.1, 0.9), recalled=between(0.2, 1), sessions=between(0, 5), fresh=between(0, 0.3),
+        mismatch=between(0, 1), waiting=between(0, 9), hope=between(0.3, 1),
+        alarm=between(0, 1), drug=between(0, 0.2),
     )  # fmt: skip
     pace, quality, drug = learner.pace(state, 0.4), between(0.1, 1), between(0, 0.4)
     one_by_one = state

@@ -111,7 +111,7 @@ def test_law_another_seed_is_another_population_with_the_same_mean() -> None:
 
 def test_law_without_restabilisation_an_agonist_harms_nobody_whose_fear_did_not_come_true() -> None:
     """The rest is new threat: the drug strengthens what a session with the feared event itself has taught."""
-    arms = arms_of(MANY, dual_trace__restabilisation=0, dual_trace__unlearning=0)
+    arms = arms_of(MANY, dual_trace__restabilisation=0)
     spared = arms["placebo"].lived.mishap.max(axis=0) == 0
     true = symptoms(arms)
     assert 0.5 < spared.mean() < 1
@@ -122,8 +122,8 @@ def test_law_without_restabilisation_an_agonist_harms_nobody_whose_fear_did_not_
         assert harm.mean(axis=-1)[-1] < 0
 
 
-def test_law_extinction_only_is_the_dual_trace_without_restabilisation_and_unlearning() -> None:
-    pinned = arms_of(TWO, dual_trace__restabilisation=0, dual_trace__unlearning=0)
+def test_law_extinction_only_is_the_dual_trace_without_restabilisation() -> None:
+    pinned = arms_of(TWO, dual_trace__restabilisation=0)
     rival = arms_of(TWO, memory="extinction_only")
     assert all(furthest(rival[name], pinned[name]) < ROUNDING for name in rival)
 

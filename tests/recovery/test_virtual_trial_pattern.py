@@ -93,6 +93,6 @@ def test_with_poor_exposures_the_drug_harms_on_average() -> None:
 def test_extinction_alone_shows_no_harm_on_average_however_poor_the_exposures() -> None:
     """Without restabilisation the drug helps less where less is learned, and never harms a group."""
     for quality in (1.2, 0.0, -2.0):
-        without = treated(dual_trace__restabilisation=0, dual_trace__unlearning=0, clinic__quality=quality)
+        without = treated(dual_trace__restabilisation=0, clinic__quality=quality)
         assert benefit(without, "pre").mean(axis=-1).min() > -1e-3
         assert min(mean for mean, _ in by_fear(without, (0.5, 0.7, 0.85, 0.97))) > -0.02

@@ -68,8 +68,8 @@ def learners(seed: int) -> tuple[DualTraceLearner, AnyLearner]:
     bound: Any = np.zeros((LEARNERS, 3, 2))
     calm: Any = np.zeros(LEARNERS)
     threats = one.copy()
-    threats[:, 0] = threat
-    acquired = Traces(threats, one, bound, bound, bound, bound, one, one, bound, bound, calm, calm)
+    threats[:, 0] = np.minimum(threat, np.asarray(lookup("dual_trace.threat_max", "1")))
+    acquired = Traces(threats, one, *(bound,) * 5, one, bound, bound, calm, calm, calm)
     return DualTraceLearner(DualTrace().theta(lookup), traits), AnyLearner(general, lookup, traits, acquired)
 
 
@@ -101,11 +101,11 @@ def test_the_dual_trace_of_one_cue_is_the_general_one_with_its_context_unseen() 
         gain = rng.uniform(-1.2, 1.5, LEARNERS)
         here, there = small.close(here, gain), general.close(there, gain)
         same(f"closed {session}")
-    for name in ("safety", "retrievability", "sessions", "wait", "waiting"):
+    for name in ("safety", "recalled", "sessions", "wait", "waiting"):
         np.testing.assert_allclose(
             getattr(here, name), getattr(there, name)[:, 0, 0], rtol=0, atol=1e-12, err_msg=name
         )
-    for name in ("threat", "lability", "mismatch"):
+    for name in ("threat", "mismatch"):
         np.testing.assert_allclose(getattr(here, name), getattr(there, name)[:, 0], rtol=0, atol=1e-12, err_msg=name)
     assert np.ptp(small.fear(here)) > 0.5
     assert (np.abs(here.threat - small.traits.threat) > 0.01).mean() > 0.5

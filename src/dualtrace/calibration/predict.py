@@ -91,19 +91,15 @@ def learner_of(population: Population, lookup: Lookup, learning: Array) -> DualT
 def exposed(learner: DualTraceLearner, state: Single, exposures: Array, quality: Array, drug: Array) -> Single:
     r"""Return the state after a session's exposures, in closed form.
 
-    .. math:: V_{e+1} = V_e\,(1 - a - u L),\quad \sum_e V_e = V_0 \frac{1 - (1 - a - uL)^E}{a + uL},
-              \qquad a = \alpha_S q
+    .. math:: V_{e+1} = V_e\,(1 - a),\quad \sum_e V_e = V_0 \frac{1 - (1 - a)^E}{a},\qquad a = \eta_S q h
 
-    ``V`` is what is expected and missed (never below 0), ``u`` the unlearning of an open threat trace.
+    ``V`` is what is expected and missed (never below 0), ``h`` the expectancy of the US.
     """
-    theta = learner.theta
-    missed = xp.maximum(state.threat * state.worth - state.retrievability * state.safety - state.fresh, 0)
-    rate = theta.safety_rate * quality * state.hope
-    loss = theta.unlearning * state.lability * state.worth
-    left = xp.clip(1 - rate - loss, _LEAST_LEFT, 1.0)
-    total = missed * (1 - left**exposures) / xp.maximum(rate + loss, 1e-9)
+    missed = xp.maximum(state.threat * state.hope - state.recalled - state.fresh, 0)
+    rate = learner.theta.safety_rate * quality * state.hope
+    left = xp.clip(1 - rate, _LEAST_LEFT, 1.0)
+    total = missed * (1 - left**exposures) / xp.maximum(rate, 1e-9)
     return state._replace(
-        threat=xp.clip(state.threat - theta.unlearning * state.lability * total, 0, theta.threat_max),
         fresh=state.fresh + rate * total,
         mismatch=state.mismatch + total,
         waiting=state.waiting + exposures,

@@ -97,12 +97,15 @@ def check(path: Path | None, as_json: bool) -> None:
 
 @experiments.command()
 @click.option("--model", required=True, metavar="NAME", help="The model to tune.")
-@click.option("--generations", type=int, default=150, show_default=True, help="Of the search.")
+@click.option("--generations", type=int, default=400, show_default=True, help="Of the search, from each start.")
+@click.option("--starts", type=int, default=2, show_default=True, help="The middle of the priors, then random ones.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the search.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the constants as JSON.")
 @folder_option
-def tune(model: str, generations: int, seed: int, output: Path | None, folder: Path | None) -> None:
+def tune(model: str, generations: int, starts: int, seed: int, output: Path | None, folder: Path | None) -> None:
     """Search a model's constants for the training part of the catalogue; the held-out part is only scored.
+
+    The search is CMA-ES and needs the extra `tune`; the shipped constants of the dual trace come from its defaults.
 
     \b
     Example:
@@ -110,7 +113,7 @@ def tune(model: str, generations: int, seed: int, output: Path | None, folder: P
     """
     from dualtrace.cli.scoreboard import tune_model
 
-    tune_model(model, generations, seed, output, folder)
+    tune_model(model, generations, starts, seed, output, folder)
 
 
 @experiments.command()

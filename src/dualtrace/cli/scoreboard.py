@@ -291,19 +291,23 @@ def check_files(path: Path | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def tune_model(model: str, generations: int, seed: int, output: Path | None, folder: Path | None) -> None:
+def tune_model(
+    model: str, generations: int, starts: int, seed: int, output: Path | None, folder: Path | None
+) -> None:
     """Tune a model on the training part, then score both parts."""
     from dualtrace.experiments.tune import tune
 
-    if generations < 1:
-        raise InputError(f"--generations must be 1 or more; given {generations}")
+    for name, given, least in (("--generations", generations, 1), ("--starts", starts, 1), ("--seed", seed, 0)):
+        if given < least:
+            raise InputError(f"{name} must be {least} or more; given {given}")
     chosen, found = memory_model(model), _scorable(load(folder))
     best = tune(
         chosen,
         found,
         generations=generations,
+        starts=starts,
         seed=seed,
-        progress=lambda n, cost: click.echo(f"generation {n}: loss {cost:.2f}", err=True),
+        progress=lambda start, n, cost: click.echo(f"start {start}, generation {n}: cost {cost:.2f}", err=True),
     )
     if output is not None:
         try:

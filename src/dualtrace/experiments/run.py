@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +14,17 @@ from dualtrace.mechanism.memory.contract import follow
 from dualtrace.mechanism.parameters import load_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from dualtrace.experiments.contrast import Side, Term
     from dualtrace.experiments.record import Experiment
     from dualtrace.experiments.timeline import Batch
-    from dualtrace.mechanism.memory.contract import Memory
+    from dualtrace.mechanism.memory.contract import Info, Memory, Sizes, Timeline
     from dualtrace.mechanism.parameters import ParameterTable
+
+    Follow = Callable[[Memory[Any, Any], Any, Timeline, Sizes], Info]
 
 _HALF = 0.5
 
@@ -73,6 +76,19 @@ def _measure(quantity: str, fear: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(fear.mean(axis=0))
 
 
+@cache
+def _jitted() -> Follow:
+    import jax
+
+    compiled: Follow = jax.jit(follow, static_argnums=(0, 3))
+    return compiled
+
+
+def compiled_follow(model: Memory[Any, Any], theta: Any, timeline: Timeline, sizes: Sizes) -> Info:  # noqa: ANN401
+    """:func:`follow` compiled by JAX, once for every shape: for searches that run the same batches many times."""
+    return _jitted()(model, theta, timeline, sizes)
+
+
 def run(
     model: Memory[Any, Any],
     experiments: Sequence[Experiment],
@@ -80,6 +96,7 @@ def run(
     draws: Mapping[str, NDArray[np.float64]] | None = None,
     batches: Sequence[Batch] | None = None,
     table: ParameterTable | None = None,
+    through: Follow = follow,
 ) -> Run:
     """Run a model through experiments.
 
@@ -93,6 +110,8 @@ def run(
         The experiments laid out, where that has been done (:func:`dualtrace.experiments.timeline.lay_out`).
     table
         Constants; the shipped ones when absent.
+    through
+        How a batch is followed: :func:`compiled_follow` pays when the same batches are run many times.
     """
     table = table or load_parameters()
     drawn = {name: np.asarray(values, float) for name, values in (draws or {}).items()}
@@ -103,7 +122,7 @@ def run(
     for batch in batches if batches is not None else lay_out(experiments):
         timeline, sizes = timeline_of(batch, gains, n)
         with np.errstate(all="ignore"):
-            fear = np.asarray(follow(model, theta, timeline, sizes).fear)
+            fear = np.asarray(through(model, theta, timeline, sizes).fear)
         for g, group in enumerate(batch.groups):
             courses[group.experiment, group.levels] = Course(group, fear[:, :, g])
     return Run(model.name, tuple(experiments), courses)

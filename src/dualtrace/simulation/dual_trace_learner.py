@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from dualtrace.mechanism.arrays import xp
-from dualtrace.mechanism.memory.dual_trace import expectancy, fear, switch
+from dualtrace.mechanism.memory.dual_trace import covered, expectancy, fear, stored_part, switch
 from dualtrace.simulation.learner import Learner
 
 if TYPE_CHECKING:
@@ -16,36 +16,33 @@ if TYPE_CHECKING:
     from dualtrace.mechanism.memory.dual_trace import Constants
     from dualtrace.simulation.learner import Traits
 
-_LEAST = 1e-6
-
 
 class Single(NamedTuple):
     """State by the names of :class:`dualtrace.mechanism.memory.dual_trace.Traces`; all ``(n,)``.
 
-    ``hope`` is the expectancy of the US that ``wait`` leaves, ``worth`` that expectancy as it weighs on the threat.
+    ``hope`` is the expectancy of the US that ``wait`` leaves.
     """
 
     threat: Array
     threat_new: Array
     safety: Array
-    retrievability: Array
+    recalled: Array
     sessions: Array
     fresh: Array
     mismatch: Array
-    lability: Array
     wait: Array
     waiting: Array
     drug: Array
     hope: Array
-    worth: Array
+    alarm: Array
 
 
 class Fading(NamedTuple):
-    """Shares of retrievability, fresh safety and lability that are left after a wait."""
+    """Shares of recalled and fresh safety and of alarm that are left after a wait."""
 
-    retrievability: Array
+    recalled: Array
     fresh: Array
-    lability: Array
+    alarm: Array
 
 
 @final
@@ -65,9 +62,9 @@ class DualTraceLearner(Learner[Single, Fading]):
         self.traits = traits
 
     def start(self) -> Single:
-        """Threat of the patient's strength, nothing else."""
+        """Threat of the patient's strength, up to its bound; nothing else."""
         none = xp.zeros_like(self.traits.threat)
-        return Single(self.traits.threat, *(none,) * 10, none + 1, none + 1)
+        return Single(xp.minimum(self.traits.threat, self.theta.threat_max), *(none,) * 9, none + 1, none)
 
     def wait(self, state: Single, hours: ArrayLike) -> Single:
         """Let everything fade."""
@@ -76,81 +73,77 @@ class DualTraceLearner(Learner[Single, Fading]):
     def pace(self, state: Single, hours: ArrayLike) -> Fading:
         """Shares left after ``hours``; more sessions make safety last."""
         theta, hours = self.theta, xp.asarray(hours)
-        lasting = theta.retrievability_h * xp.maximum(state.sessions, 1) ** theta.spacing
-        return Fading(xp.exp(-hours / lasting), xp.exp(-hours / theta.fresh_h), xp.exp(-hours / theta.lability_h))
+        lasting = theta.retrievability_h * (1 + state.sessions) ** theta.spacing
+        return Fading(xp.exp(-hours / lasting), xp.exp(-hours / theta.fresh_h), xp.exp(-hours / theta.alarm_h))
 
     def expose(self, state: Single, pace: Fading, quality: Array, drug: Array) -> Single:
         """Miss the US: fresh safety grows, mismatch adds up."""
         state = _faded(state, pace)
         missed = xp.maximum(self._net(state), 0)
-        return self._missed(state, missed, quality)._replace(
-            waiting=state.waiting + 1, drug=xp.maximum(state.drug, drug)
+        return state._replace(
+            fresh=state.fresh + self.theta.safety_rate * quality * missed * state.hope,
+            mismatch=state.mismatch + missed,
+            waiting=state.waiting + 1,
+            drug=xp.maximum(state.drug, drug),
         )
 
     def expose_often(self, state: Single, pace: Fading, quality: Array, drug: Array, shown: Array) -> Single:
         """As :meth:`expose`, with nothing in the loop but what changes from one exposure to the next."""
         import jax
 
-        theta, count = self.theta, xp.sum(shown, dtype=state.waiting.dtype)
-        gain = theta.safety_rate * quality * state.hope
+        count = xp.sum(shown, dtype=state.waiting.dtype)
+        gain, expected = self.theta.safety_rate * quality * state.hope, state.threat * state.hope
 
         def step(at: Any, is_shown: Array) -> tuple[Any, None]:  # noqa: ANN401
-            threat, fresh, mismatch, recalled, lability = at
-            faded, recalls, labile = fresh * pace.fresh, recalled * pace.retrievability, lability * pace.lability
-            missed = xp.maximum(threat * state.worth - recalls - faded, 0)
-            unlearned = xp.clip(threat - theta.unlearning * missed * labile, 0, theta.threat_max)
-            after = (unlearned, faded + gain * missed, mismatch + missed, recalls, labile)
+            fresh, mismatch, recalled = at
+            faded, recalls = fresh * pace.fresh, recalled * pace.recalled
+            missed = xp.maximum(expected - recalls - faded, 0)
+            after = (faded + gain * missed, mismatch + missed, recalls)
             return tuple(xp.where(is_shown, new, old) for new, old in zip(after, at, strict=True)), None
 
-        start = (state.threat, state.fresh, state.mismatch, state.retrievability * state.safety, state.lability)
-        threat, fresh, mismatch, _, lability = jax.lax.scan(step, start, shown)[0]
+        fresh, mismatch, recalled = jax.lax.scan(step, (state.fresh, state.mismatch, state.recalled), shown)[0]
         return state._replace(
-            threat=threat,
             fresh=fresh,
             mismatch=mismatch,
-            lability=lability,
-            retrievability=state.retrievability * pace.retrievability**count,
+            recalled=recalled,
+            alarm=state.alarm * pace.alarm**count,
             waiting=state.waiting + count,
             drug=xp.where(count > 0, xp.maximum(state.drug, drug), state.drug),
         )
 
-    def mishap(self, state: Single, happens: Array, quality: Array, drug: Array) -> Single:
-        """Meet the US: threat grows by what was not expected, and omissions come to be expected."""
+    def mishap(self, state: Single, happens: Array, quality: Array, drug: Array) -> Single:  # noqa: ARG002
+        """Meet the US: threat moves by the error, omissions come to be expected, and what was missed is forgotten."""
         theta = self.theta
-        error = 1 - xp.maximum(self._net(state), 0)
-        rise = theta.threat_rate * xp.maximum(error, 0) * happens
-        state = self._missed(state, xp.maximum(-error, 0) * happens, quality)
+        change = theta.threat_rate * (1 - xp.maximum(self._net(state), 0)) * happens
         wait = state.wait + happens * theta.wait_rate * (state.waiting - state.wait)
         hope = expectancy(wait)
         return state._replace(
-            threat=xp.minimum(state.threat + rise, theta.threat_max),
-            threat_new=state.threat_new + rise,
+            threat=xp.clip(state.threat + change, 0, theta.threat_max),
+            threat_new=state.threat_new + xp.maximum(change, 0),
+            mismatch=state.mismatch * (1 - happens),
             wait=wait,
             waiting=(state.waiting + happens) * (1 - happens),
             drug=xp.maximum(state.drug, drug * happens),
             hope=hope,
-            worth=hope**theta.wait_weight,
+            alarm=xp.maximum(state.alarm, happens),
         )
 
     def close(self, state: Single, gain: Array) -> Single:
         """Restabilise an open threat trace, store fresh safety; the gain scales both."""
         theta = self.theta
-        share = state.fresh / (state.fresh + xp.maximum(self._net(state), 0) + _LEAST)
-        lability = xp.maximum(state.lability, self._opened(state, share))
-        novelty = theta.novelty_half / (theta.novelty_half + state.safety)
-        drive = share * xp.maximum(1 + novelty * gain, 0)
-        storing = switch(drive, theta.storage_opens, theta.switch_steepness)
+        share = covered(state.threat * state.hope, state.recalled + state.fresh)
+        lability = self._opened(state, share)
+        part = stored_part(theta, share, state.safety, gain) * (1 - state.alarm)
+        stored = part * state.fresh
         none = xp.zeros_like(share)
         return state._replace(
-            threat=state.threat + self._restabilised(state, lability, gain),
+            threat=xp.clip(state.threat + self._restabilised(state, lability, gain), 0, theta.threat_max),
             threat_new=none,
-            safety=xp.minimum(state.safety + storing * state.fresh, theta.safety_max),
-            retrievability=state.retrievability
-            + xp.minimum(share / theta.storage_opens, 1) * (1 - state.retrievability),
-            sessions=state.sessions + storing * share,
+            safety=state.safety + stored,
+            recalled=state.recalled + stored + share * (state.safety - state.recalled),
+            sessions=state.sessions + part * share,
             fresh=none,
             mismatch=none,
-            lability=lability,
             drug=none,
         )
 
@@ -160,19 +153,10 @@ class DualTraceLearner(Learner[Single, Fading]):
 
     def fear_outside(self, state: Single) -> Array:
         """Fear in daily life: the US is as likely there as ever, and only a share of the safety comes to mind."""
-        recalled = state.retrievability * state.safety + state.fresh
-        return fear(self.theta, state.threat - self.traits.generalisation * recalled)
-
-    def _missed(self, state: Single, missed: Array, quality: Array) -> Single:
-        theta = self.theta
-        return state._replace(
-            threat=xp.clip(state.threat - theta.unlearning * missed * state.lability, 0, theta.threat_max),
-            fresh=state.fresh + theta.safety_rate * quality * missed * state.hope,
-            mismatch=state.mismatch + missed,
-        )
+        return fear(self.theta, state.threat - self.traits.generalisation * (state.recalled + state.fresh))
 
     def _net(self, state: Single) -> Array:
-        return state.threat * state.worth - state.retrievability * state.safety - state.fresh
+        return state.threat * state.hope - state.recalled - state.fresh
 
     def _opened(self, state: Single, share: Array) -> Array:
         theta = self.theta
@@ -188,7 +172,7 @@ class DualTraceLearner(Learner[Single, Fading]):
 
 def _faded(state: Single, left: Fading) -> Single:
     return state._replace(
-        retrievability=state.retrievability * left.retrievability,
+        recalled=state.recalled * left.recalled,
         fresh=state.fresh * left.fresh,
-        lability=state.lability * left.lability,
+        alarm=state.alarm * left.alarm,
     )

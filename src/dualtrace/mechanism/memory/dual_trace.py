@@ -1,9 +1,10 @@
 """Dual trace: a threat trace and a safety trace; after a session the open one is stored, and the drug scales storage.
 
-Safety learned in a session is first short-lived (``fresh``). When the session ends, its mismatch decides what is
-stored. Little safety so far: the threat trace is labile and is restabilised. Much safety: it is stored as a lasting
-trace bound to its context. In between neither depends on the NMDA receptor (the insensitive gap). The same gain
-multiplies both, so the sign of a drug's effect follows from where the session ended.
+Safety learned in a session is first short-lived (``fresh``). When the session ends, the trace that governs
+behaviour is stored (trace dominance: Eisenberg et al. 2003, doi:10.1126/science.1086881). Little of the threat is
+covered by safety: the threat trace is labile and is restabilised. Much is covered: fresh safety is stored as a
+lasting trace bound to its context. In between neither depends on the NMDA receptor (the insensitive gap). The same
+gain multiplies both, so the sign of a drug's effect follows from where the session ended.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from dualtrace.mechanism.parameters import Lookup
 
 _LEAST = 1e-6
+
+LEAST_THREAT = 0.01
+"""Threat beside which a trace counts as nothing, so that the share of it that is covered has a bounded slope."""
 
 
 class Constants(NamedTuple):
@@ -36,20 +40,18 @@ class Constants(NamedTuple):
     lability_closes: ArrayLike
     storage_opens: ArrayLike
     switch_steepness: ArrayLike
+    basal: ArrayLike
     restabilisation: ArrayLike
     threat_max: ArrayLike
-    unlearning: ArrayLike
-    lability_h: ArrayLike
     novelty_half: ArrayLike
-    safety_max: ArrayLike
     retrievability_h: ArrayLike
     spacing: ArrayLike
     fresh_h: ArrayLike
+    alarm_h: ArrayLike
     wait_rate: ArrayLike
-    wait_weight: ArrayLike
 
 
-UNITS = {"lability_h": "h", "retrievability_h": "h", "fresh_h": "h"}
+UNITS = {"retrievability_h": "h", "fresh_h": "h", "alarm_h": "h"}
 """Units of the constants that have one."""
 
 
@@ -60,32 +62,34 @@ class Traces(NamedTuple):
     ----------
     threat, threat_new
         Threat trace, and what this session added to it.
-    safety, retrievability, sessions
-        Lasting safety trace, how much of it comes to mind, and how many sessions stored it.
+    safety, recalled, sessions
+        Safety stored over all sessions, which never fades; how much of it comes to mind; how many sessions stored it.
     fresh
         Safety learned in this session.
+    seen
+        1 where this session presented the element in the context.
     mismatch
-        Missed USs of this session.
-    lability
-        Openness of the threat trace.
+        Missed USs of this session since the last US.
     wait, waiting
         Presentations without US that are expected before the next US in each context, and those since the last.
-    drug, stress
-        NMDA gain on board in this session; whether a stressor came before. Both ``(...)``.
+    drug, stress, alarm
+        NMDA gain on board in this session; whether a stressor came before; what is left of the last US's alarm.
+        All ``(...)``.
     """
 
     threat: Array
     threat_new: Array
     safety: Array
-    retrievability: Array
+    recalled: Array
     sessions: Array
     fresh: Array
+    seen: Array
     mismatch: Array
-    lability: Array
     wait: Array
     waiting: Array
     drug: Array
     stress: Array
+    alarm: Array
 
 
 @final
@@ -106,41 +110,32 @@ class DualTrace(Memory[Constants, Traces]):
         one = xp.zeros((*sizes.batch, sizes.elements))
         bound = xp.zeros((*sizes.batch, sizes.elements, sizes.contexts))
         calm = xp.zeros(sizes.batch)
-        return Traces(one, one, bound, bound, bound, bound, one, one, bound, bound, calm, calm)
+        return Traces(one, one, *(bound,) * 5, one, bound, bound, calm, calm, calm)
 
     def present(self, theta: Constants, state: Traces, event: Event) -> tuple[Traces, Info]:
         """Express fear, then learn from what came."""
         present = elements(event, theta.context_salience)
-        here = event.context[..., None, :]
-        net = net_threat(theta, state, event.context)
-        expected = xp.sum(present * net, axis=-1)
+        expected = xp.sum(present * net_threat(theta, state, event.context), axis=-1)
         error = event.us - xp.maximum(expected, 0)
-        learned = _learn(theta, state, event, present, here, error)
-        return learned, Info(fear(theta, expected), expected, error)
+        return _learn(theta, state, event, present, error), Info(fear(theta, expected), expected, error)
 
     def rest(self, theta: Constants, state: Traces, rest: Rest) -> Traces:
         """Store what the session left open, if one has just ended; then let time pass."""
         closed = store(theta, state, rest)
-        gone = xp.exp(
-            -per_element(rest.hours, 2)
-            / _bound(theta.retrievability_h)
-            / xp.maximum(closed.sessions, 1) ** _bound(theta.spacing)
-        )
+        hours = per_element(rest.hours, 2)
+        lasting_h = _bound(theta.retrievability_h) * (1 + closed.sessions) ** _bound(theta.spacing)
         return closed._replace(
-            retrievability=closed.retrievability * gone,
-            fresh=closed.fresh * xp.exp(-per_element(rest.hours, 2) / _bound(theta.fresh_h)),
-            lability=closed.lability * xp.exp(-per_element(rest.hours) / per_element(theta.lability_h)),
+            recalled=closed.recalled * xp.exp(-hours / lasting_h),
+            fresh=closed.fresh * xp.exp(-hours / _bound(theta.fresh_h)),
+            alarm=closed.alarm * xp.exp(-rest.hours / theta.alarm_h),
         )
 
 
 def net_threat(theta: Constants, state: Traces, context: Array) -> Array:
     """Threat less the safety that comes to mind here: safety of other contexts leaks in by ``context_leak``."""
     weight = context + per_element(theta.context_leak) * (1 - context)
-    recalled = state.retrievability * state.safety + state.fresh
     wait = xp.sum(context[..., None, :] * state.wait, axis=-1)
-    return state.threat * expectancy(wait) ** per_element(theta.wait_weight) - xp.sum(
-        weight[..., None, :] * recalled, axis=-1
-    )
+    return state.threat * expectancy(wait) - xp.sum(weight[..., None, :] * (state.recalled + state.fresh), axis=-1)
 
 
 def fear(theta: Constants, expected: Array) -> Array:
@@ -163,31 +158,48 @@ def expectancy(wait: Array) -> Array:
     return 1 / (1 + wait)
 
 
-def _learn(theta: Constants, state: Traces, event: Event, present: Array, here: Array, error: Array) -> Traces:
+def _learn(theta: Constants, state: Traces, event: Event, present: Array, error: Array) -> Traces:
+    """Learn from one presentation.
+
+    With a US the error, of either sign, changes the threat trace (overexpectation: Rescorla 1970,
+    doi:10.1016/0023-9690(70)90101-3); without it safety is learned. Only an omission that stands when the session
+    ends opens the threat trace (Pedreira et al. 2004, doi:10.1101/lm.76904), so a US ends what was missed so far.
+    """
     shown = present * per_element(event.length)
-    missed = xp.maximum(-error, 0)
-    reinforced = per_element(xp.where(event.us > 0, 1.0, 0.0)) * xp.where(shown > 0, 1.0, 0.0)
+    here = event.context[..., None, :]
+    presented = xp.where(shown > 0, 1.0, 0.0)
+    has_us = xp.where(event.us > 0, 1.0, 0.0)
+    missed = per_element((1 - has_us) * xp.maximum(-error, 0)) * shown
+    reinforced = per_element(has_us) * presented
     counted = reinforced[..., None] * here
-    rise = per_element(theta.threat_rate * xp.maximum(error, 0)) * shown
-    drop = per_element(theta.unlearning * missed) * shown * state.lability
-    safe = per_element(theta.safety_rate * event.quality * missed) * shown
+    change = per_element(theta.threat_rate * has_us * error) * shown
+    safe = per_element(theta.safety_rate * event.quality) * missed
     return state._replace(
-        threat=xp.clip(state.threat + rise - drop, 0, per_element(theta.threat_max)),
-        threat_new=state.threat_new + rise,
+        threat=xp.clip(state.threat + change, 0, per_element(theta.threat_max)),
+        threat_new=state.threat_new + xp.maximum(change, 0),
         fresh=state.fresh + (safe[..., None] * expectancy(state.wait)) * here,
-        mismatch=state.mismatch + per_element(missed) * shown,
+        seen=xp.maximum(state.seen, presented[..., None] * here),
+        mismatch=state.mismatch * (1 - reinforced) + missed,
         wait=state.wait + counted * _bound(theta.wait_rate) * (state.waiting - state.wait),
         waiting=(state.waiting + here * shown[..., None]) * (1 - counted),
         drug=xp.maximum(state.drug, event.drug),
         stress=xp.maximum(state.stress, event.stress),
+        alarm=xp.maximum(state.alarm, has_us),
     )
 
 
-def learned_share(theta: Constants, state: Traces) -> Array:
-    """Share of the threat that this session's fresh safety has covered, per element and context."""
-    expected = expectancy(state.wait) ** _bound(theta.wait_weight)
-    uncovered = state.threat[..., None] * expected - state.retrievability * state.safety - state.fresh
-    return state.fresh / (state.fresh + xp.maximum(uncovered, 0) + _LEAST)
+def covered(threat: Array, safety: Array) -> Array:
+    r"""Share of the threat that safety covers at the end of a session, :math:`s = \min(S / (T + 0.01), 1)`.
+
+    ``threat`` as it is expected here, ``safety`` all that comes to mind, fresh and lasting: which trace governs
+    behaviour (trace dominance: Eisenberg et al. 2003, doi:10.1126/science.1086881).
+    """
+    return xp.clip(safety / (threat + LEAST_THREAT), 0, 1)
+
+
+def _covered(state: Traces) -> Array:
+    """Share covered of what this session presented, per element and context."""
+    return state.seen * covered(state.threat[..., None] * expectancy(state.wait), state.recalled + state.fresh)
 
 
 def opened(theta: Constants, state: Traces, share: Array) -> Array:
@@ -199,25 +211,40 @@ def opened(theta: Constants, state: Traces, share: Array) -> Array:
     return opening * (1 - switch(most, per_element(theta.lability_closes), per_element(theta.switch_steepness)))
 
 
+def stored_part(theta: Constants, share: Array, safety: Array, gain: Array) -> Array:
+    """Part of the fresh safety that lasts.
+
+    A basal part needs no NMDA receptor: fear falls in the insensitive gap too (Cassini et al. 2017, Learn Mem
+    24:392). The rest opens with the share covered times the gain, which matters less the more safety is stored.
+    The constants broadcast against ``share``.
+    """
+    novelty = theta.novelty_half / (theta.novelty_half + safety)
+    drive = share * xp.maximum(1 + novelty * gain, 0)
+    return theta.basal + (1 - theta.basal) * switch(drive, theta.storage_opens, theta.switch_steepness)
+
+
 def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
-    """End of a session: restabilise an open threat trace, store fresh safety; the gain scales both."""
+    """End of a session: restabilise an open threat trace, store fresh safety; the gain scales both.
+
+    Old safety comes back to mind by the share of the threat that is covered. Soon after a US little is stored: the
+    immediate extinction deficit (Maren & Chang 2006, doi:10.1073/pnas.0608398103).
+    """
     closes = per_element(rest.closes)
-    share = learned_share(theta, state)
-    lability = xp.maximum(state.lability, closes * opened(theta, state, share))
-    novelty = _bound(theta.novelty_half) / (_bound(theta.novelty_half) + state.safety)
-    drive = share * xp.maximum(1 + novelty * _bound(rest.safety_gain), 0)
-    storing = switch(drive, _bound(theta.storage_opens), _bound(theta.switch_steepness))
-    ends = closes[..., None]
+    share = _covered(state)
+    lability = opened(theta, state, share)
+    ends, wide = closes[..., None], Constants._make(_bound(value) for value in theta)
+    part = ends * stored_part(wide, share, state.safety, _bound(rest.safety_gain)) * (1 - _bound(state.alarm))
+    stored, refreshed = part * state.fresh, ends * share * (state.safety - state.recalled)
+    change = closes * restabilised(theta, state, lability, per_element(rest.threat_gain))
     return state._replace(
-        threat=state.threat + closes * restabilised(theta, state, lability, per_element(rest.threat_gain)),
+        threat=xp.clip(state.threat + change, 0, per_element(theta.threat_max)),
         threat_new=state.threat_new * (1 - closes),
-        safety=xp.minimum(state.safety + ends * storing * state.fresh, _bound(theta.safety_max)),
-        retrievability=state.retrievability
-        + ends * xp.minimum(share / _bound(theta.storage_opens), 1) * (1 - state.retrievability),
-        sessions=state.sessions + ends * storing * share,
+        safety=state.safety + stored,
+        recalled=state.recalled + stored + refreshed,
+        sessions=state.sessions + part * share,
         fresh=state.fresh * (1 - ends),
+        seen=state.seen * (1 - ends),
         mismatch=state.mismatch * (1 - closes),
-        lability=lability,
         drug=state.drug * (1 - rest.closes),
     )
 

@@ -24,7 +24,6 @@ ENTRY_POINTS = "dualtrace.memory"
 ABLATIONS: Mapping[str, Mapping[str, float | str]] = {
     "no insensitive gap": {"dual_trace.lability_closes": "dual_trace.storage_opens"},
     "no restabilisation": {"dual_trace.restabilisation": 0.0},
-    "no unlearning while labile": {"dual_trace.unlearning": 0.0},
     "no effect of stress": {"dual_trace.stress_effect": 0.0},
     "drug does not open lability": {"dual_trace.drug_opens": 0.0},
     "no leak between contexts": {"dual_trace.context_leak": 0.0},
@@ -33,6 +32,8 @@ ABLATIONS: Mapping[str, Mapping[str, float | str]] = {
     "no expectation of omissions": {"dual_trace.wait_rate": 0.0},
     "storage as needy when known": {"dual_trace.novelty_half": 1e6},
     "fresh safety does not fade": {"dual_trace.fresh_h": 1e6},
+    "nothing stored without the receptor": {"dual_trace.basal": 0.0},
+    "a US leaves no alarm": {"dual_trace.alarm_h": 1e-6},
     "safety never fades": {"dual_trace.retrievability_h": 1e9},
 }
 """What each part of the dual trace buys: the model without it, all else as it was."""
@@ -40,7 +41,7 @@ ABLATIONS: Mapping[str, Mapping[str, float | str]] = {
 
 def _ours() -> tuple[Memory[Any, Any], ...]:
     whole = DualTrace()
-    only = {"dual_trace.restabilisation": 0.0, "dual_trace.unlearning": 0.0}
+    only = {"dual_trace.restabilisation": 0.0}
     return (
         whole,
         Pinned(whole, only, name="extinction_only", title="Extinction only"),
