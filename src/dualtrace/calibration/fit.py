@@ -60,12 +60,12 @@ class Sampler:
     """
 
     chains: int = 4
-    warmup: int = 500
-    draws: int = 500
-    target_accept: float = 0.9
+    warmup: int = 250
+    draws: int = 400
+    target_accept: float = 0.8
     max_tree_depth: int = 7
     seed: int = 1
-    dense: bool = True
+    dense: bool = False
 
     def __post_init__(self) -> None:
         if self.chains < 1 or self.warmup < 1 or self.draws < _FEWEST:
