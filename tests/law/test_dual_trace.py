@@ -115,15 +115,11 @@ def test_a_session_elsewhere_neither_stores_nor_refreshes_safety() -> None:
     """Only what a session presented, where it was presented, is changed when it closes."""
     theta = theta_of()
     state = MODEL.init(theta, Sizes((DRAWS, 1), 1, 2, 1))
-    state = state._replace(
-        threat=state.threat + 0.9, safety=state.safety + 0.5, recalled=state.recalled + 0.2
-    )
+    state = state._replace(threat=state.threat + 0.9, safety=state.safety + 0.5, recalled=state.recalled + 0.2)
     one, zero = xp.ones((1, 1)), xp.zeros((1, 1))
     here = np.zeros((1, 1, 2))
     here[..., 0] = 1
-    shown, _ = MODEL.present(
-        theta, state, Event(xp.ones((1, 1, 1)), xp.asarray(here), zero, one, one, zero, zero)
-    )
+    shown, _ = MODEL.present(theta, state, Event(xp.ones((1, 1, 1)), xp.asarray(here), zero, one, one, zero, zero))
     closed = MODEL.rest(theta, shown, Rest(zero, one, zero, zero))
     for before, after in ((state.safety, closed.safety), (state.recalled, closed.recalled)):
         np.testing.assert_array_equal(np.asarray(after)[..., 0, 1], np.asarray(before)[..., 0, 1])

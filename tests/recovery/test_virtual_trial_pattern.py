@@ -43,16 +43,16 @@ def benefit(arms: dict[str, Any], arm: str) -> Any:
     return (arms["placebo"].scores.true[1:, 0] - arms[arm].scores.true[1:, 0]) / sd
 
 
-def test_benefit_peaks_in_the_middle_of_treatment_and_has_half_faded_by_its_end() -> None:
-    """0.05 after two sessions, 0.065 after four, 0.035 a week after the last: placebo catches up."""
+def test_benefit_peaks_in_the_middle_of_treatment_and_has_all_but_faded_by_its_end() -> None:
+    """0.09 after two sessions, 0.12 after four, 0.01 a week after the last: placebo catches up."""
     by_visit = benefit(treated(), "pre").mean(axis=-1)
     error = benefit(treated(), "pre").std(axis=-1).max() / np.sqrt(len(PATIENTS))
     assert by_visit.argmax() in (1, 2)
     assert by_visit.max() - by_visit[0] > 4 * error
     assert (np.diff(by_visit[2:]) < 0).all()
-    assert by_visit[-1] < 0.67 * by_visit.max()
-    assert 0.05 < by_visit.max() < 0.08
-    assert 0.02 < by_visit[-1] < 0.05
+    assert by_visit[-1] < 0.25 * by_visit.max()
+    assert 0.1 < by_visit.max() < 0.14
+    assert by_visit[-1] > 3 * benefit(treated(), "pre")[-1].std() / np.sqrt(len(PATIENTS))
 
 
 def fear_and_gain(arms: dict[str, Any]) -> tuple[Any, Any]:
@@ -69,25 +69,28 @@ def by_fear(arms: dict[str, Any], edges: tuple[float, ...]) -> list[tuple[float,
     return [(float(part.mean()), float(part.std() / np.sqrt(part.size))) for part in parts]
 
 
-def test_the_benefit_of_a_capsule_falls_with_fear_at_the_end_of_its_session_and_is_nil_at_the_top() -> None:
-    """SUDS less at the next session: 3.5 at 30 to 50, 2.2 to 70, 0.5 to 85, 0.0 above; below 30 little is left to gain."""
-    means, errors = np.transpose(by_fear(treated(), (0.3, 0.5, 0.7, 0.85, 0.97)))
+def test_the_benefit_of_a_capsule_falls_with_fear_at_the_end_of_its_session_and_turns_into_harm() -> None:
+    """Half of an exposure is taken in. SUDS less at the next session: 3 at an end of 15 to 25, 0.3 to 45, -2 above 55."""
+    means, errors = np.transpose(by_fear(treated(clinic__quality=0), (0.15, 0.25, 0.35, 0.45, 0.55, 0.9)))
     assert (np.diff(means) < 0).all()
     assert means[0] > 4 * errors[0]
-    assert means[-1] < 2 * errors[-1]
-    low = [mean for mean, _ in by_fear(treated(), (0.0, 0.1, 0.2, 0.3, 0.5))]
-    assert (np.diff(low) > 0).all()
-    assert abs(low[0]) < 0.1
+    assert means[-1] < -4 * errors[-1]
+
+
+def test_where_a_session_ends_without_fear_little_is_left_to_gain() -> None:
+    means = [mean for mean, _ in by_fear(treated(), (0.0, 0.1, 0.15, 0.2))]
+    assert (np.diff(means) > 0).all()
+    assert abs(means[0]) < 0.1
 
 
 def test_with_poor_exposures_the_drug_harms_on_average() -> None:
-    """Where an eighth of an exposure is taken in: -0.15 at the end; where a half is: nothing worth naming."""
+    """Where an eighth of an exposure is taken in: -0.33 at the end; where a half is: nothing worth naming."""
     poor = benefit(treated(clinic__quality=-2), "pre")
     half = benefit(treated(clinic__quality=0), "pre")
     error = poor.std(axis=-1).max() / np.sqrt(len(PATIENTS))
     assert poor.mean(axis=-1).max() < -4 * error
-    assert -0.2 < poor[-1].mean() < -0.1
-    assert abs(half[-1].mean()) < 0.02
+    assert -0.4 < poor[-1].mean() < -0.25
+    assert abs(half[-1].mean()) < 0.03
 
 
 def test_extinction_alone_shows_no_harm_on_average_however_poor_the_exposures() -> None:
@@ -95,4 +98,4 @@ def test_extinction_alone_shows_no_harm_on_average_however_poor_the_exposures() 
     for quality in (1.2, 0.0, -2.0):
         without = treated(dual_trace__restabilisation=0, clinic__quality=quality)
         assert benefit(without, "pre").mean(axis=-1).min() > -1e-3
-        assert min(mean for mean, _ in by_fear(without, (0.5, 0.7, 0.85, 0.97))) > -0.02
+        assert min(mean for mean, _ in by_fear(without, (0.15, 0.3, 0.45, 0.6))) > -0.02
