@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any, TypeVar, cast
 
+import numba
 import numpy as np
 
 from dualtrace.simulation import draws
@@ -23,9 +23,6 @@ from simulation_peers.constants import (
     Constants,
     window,
 )
-
-cast("dict[str, Any]", sys.modules)["coverage"] = None  # Numba would take benchmarks/coverage.py for the package
-import numba  # noqa: E402
 
 F = TypeVar("F")
 

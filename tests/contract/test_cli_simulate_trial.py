@@ -72,7 +72,7 @@ def test_a_run_prints_its_summary_and_names_its_files(printed: str, out: Path) -
     names = {"small_trial.yaml", "protocol.json", "summary.json", "patients.parquet", "sessions.parquet"}
     names |= {"decisions.parquet", "figures"}
     assert {path.name for path in out.iterdir()} == names
-    kinds = ("suds", "severity", "effect", "benefit")  # sixty patients have too few dosed sessions for by_fear
+    kinds = ("suds", "severity", "effect", "benefit", "by_fear")
     assert {path.name for path in (out / "figures").iterdir()} == {f"{k}.{s}" for k in kinds for s in ("svg", "png")}
     assert f"wrote {out / 'figures' / 'effect.svg'}" in printed
 
@@ -111,7 +111,7 @@ def test_json_is_the_summary_with_its_files(protocol: Path, out: Path, tmp_path:
     files = content.pop("files")
     assert content == json.loads((out / "summary.json").read_text())
     assert sorted(files) == sorted(str(path) for path in tmp_path.iterdir())
-    assert len(files) == 8
+    assert len(files) == 10
 
 
 @pytest.mark.usefixtures("printed")

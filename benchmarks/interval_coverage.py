@@ -1,6 +1,6 @@
 """How often intervals hold the truth, by simulation at k = 3, 5, 10 and 30; writes a page or prints it.
 
-    python benchmarks/coverage.py [--sets 4000] [--seed 1] [--write docs/coverage.md]
+    python benchmarks/interval_coverage.py [--sets 4000] [--seed 1] [--write docs/coverage.md]
 
 Trials have unequal variances (a balanced two-arm trial of 10 to 80 participants, standardised mean differences), a
 mean effect of 0.3 and normal true effects with I² near 0, 50 and 90 %.
@@ -101,7 +101,7 @@ def page(n: int, seed: int) -> str:
         f"Coverage in percent of 95 % intervals in {n} simulated meta-analyses per column (seed {seed}; Monte Carlo",
         f"error {100.0 * (0.95 * 0.05 / n) ** 0.5:.1f} near 95 %). Trials have 5 to 40 participants per arm, evenly",
         "spread, a mean effect of 0.3 and normal true effects. I² is about 0, 50 and 90 % in the three blocks.",
-        "Written by `python benchmarks/coverage.py --write docs/coverage.md`.",
+        "Written by `python benchmarks/interval_coverage.py --write docs/coverage.md`.",
         "",
         f"| interval | {head} |",
         "|---" * (1 + len(SPREADS) * len(SIZES)) + "|",
