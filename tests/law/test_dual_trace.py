@@ -101,14 +101,14 @@ def test_soon_after_a_us_little_is_stored() -> None:
 
 def test_the_share_covered_rises_with_safety_falls_with_threat_and_has_a_bounded_slope() -> None:
     """Old and fresh safety count alike; beside next to no threat the share cannot jump from none to all."""
-    safety, threat = np.linspace(0, 2, 41)[:, None], np.linspace(0, 2, 41)[None]
-    share = np.asarray(covered(threat, safety))
+    some = np.linspace(0, 2, 41)
+    share = np.asarray(covered(xp.asarray(some[None]), xp.asarray(some[:, None])))
     assert (share >= 0).all()
     assert (share <= 1).all()
     assert (np.diff(share, axis=0) >= 0).all()
     assert (np.diff(share, axis=1) <= 0).all()
-    np.testing.assert_allclose(covered(0.99, 0.5), 0.5, rtol=1e-12)
-    assert covered(0.0, 1e-4) == pytest.approx(0.01)
+    np.testing.assert_allclose(covered(xp.asarray(0.99), xp.asarray(0.5)), 0.5, rtol=1e-12)
+    assert float(covered(xp.asarray(0.0), xp.asarray(1e-4))) == pytest.approx(0.01)
 
 
 def test_a_session_elsewhere_neither_stores_nor_refreshes_safety() -> None:

@@ -220,7 +220,7 @@ def stored_part(theta: Constants, share: Array, safety: Array, gain: Array) -> A
     """
     novelty = theta.novelty_half / (theta.novelty_half + safety)
     drive = share * xp.maximum(1 + novelty * gain, 0)
-    return theta.basal + (1 - theta.basal) * switch(drive, theta.storage_opens, theta.switch_steepness)
+    return xp.asarray(theta.basal + (1 - theta.basal) * switch(drive, theta.storage_opens, theta.switch_steepness))
 
 
 def store(theta: Constants, state: Traces, rest: Rest) -> Traces:
