@@ -9,6 +9,7 @@ import numpy as np
 
 from dualtrace.calibration.compare import BASELINE
 from dualtrace.calibration.operating import RIVAL, Reading, wilson
+from dualtrace.calibration.provenance import constants_digest
 from dualtrace.calibration.ranks import band, chi_square
 from dualtrace.calibration.rivals import rival
 from dualtrace.mechanism.markdown import paragraph, table
@@ -62,6 +63,19 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
+def _stale(found: Mapping[str, Any]) -> list[str]:
+    """A warning where the results were made with other constants, or priors, than those shipped."""
+    if found["constants"] == constants_digest():
+        return []
+    return [
+        *paragraph(
+            "**These results were made before the mechanism's equations or constants were last changed. They speak "
+            "of that version; run the command again before quoting them.**"
+        ),
+        "",
+    ]
+
+
 def p_values(found: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """p-values of the chi-square and of the band test, by quantity."""
     ranks = {name: np.array(row) for name, row in found["ranks"].items()}
@@ -73,6 +87,7 @@ def _of_ranks(found: list[dict[str, Any]]) -> list[str]:
     lines = [
         "## Does the sampler draw from the posterior that it claims?",
         "",
+        *_stale(first),
         *paragraph(
             "Simulation-based calibration (`benchmarks/calibration_sbc.py`): constants from their priors, trials "
             "made "
@@ -118,6 +133,7 @@ def _of_verdict(found: Mapping[str, Any]) -> list[str]:
     lines = [
         "## How often is the verdict right?",
         "",
+        *_stale(found),
         *paragraph(
             f"All {found['trials']} trials are made up from a known account "
             "(`benchmarks/calibration_verdict.py`), with "
