@@ -142,7 +142,7 @@ def test_a_place_that_cannot_be_written_is_refused(short: Posterior, tmp_path: P
     ("changes", "says"),
     [
         ({"chains": 0}, "chains and warm-up must be at least 1"),
-        ({"draws": 3}, "draws 4; given 4, 250, 3"),
+        ({"draws": 3}, "draws 4; given 4, 300, 3"),
         ({"target_accept": 1.0}, "target_accept must lie between 0 and 1; given 1"),
         ({"max_tree_depth": 13}, "max_tree_depth must lie between 1 and 12; given 13"),
     ],

@@ -60,9 +60,9 @@ class Sampler:
     """
 
     chains: int = 4
-    warmup: int = 250
-    draws: int = 400
-    target_accept: float = 0.8
+    warmup: int = 300
+    draws: int = 600
+    target_accept: float = 0.85
     max_tree_depth: int = 7
     seed: int = 1
     dense: bool = False

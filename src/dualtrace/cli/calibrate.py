@@ -21,10 +21,10 @@ def fit_options(command: Command) -> Command:
     for option in (
         click.option("--quick", is_flag=True, help="Approximate at the mode instead of sampling; marked as such."),
         click.option("--seed", type=int, default=1, show_default=True, help="Of starts and sampling."),
-        click.option("--target-accept", type=float, default=0.8, show_default=True, help="Wanted acceptance."),
+        click.option("--target-accept", type=float, default=0.85, show_default=True, help="Wanted acceptance."),
         click.option("--depth", type=int, default=7, show_default=True, help="Deepest tree of NUTS."),
-        click.option("--warmup", type=int, default=250, show_default=True, help="Draws to tune each chain."),
-        click.option("--draws", type=int, default=400, show_default=True, help="Draws of each chain."),
+        click.option("--warmup", type=int, default=300, show_default=True, help="Draws to tune each chain."),
+        click.option("--draws", type=int, default=600, show_default=True, help="Draws of each chain."),
         click.option("--chains", type=int, default=4, show_default=True, help="Chains; each is one piece of work."),
         click.option(
             "--points", type=int, default=32, show_default=True, help="Quasi-random patients, a power of 2."
