@@ -25,26 +25,28 @@ def engine() -> Engine:
 
 
 @functools.cache
-def expectation(seed: int = 0) -> Expectation:
-    of = expected(engine().plan, Mechanism(), points=POINTS, seed=seed)
+def expectation(points: int = POINTS, seed: int = 0) -> Expectation:
+    of = expected(engine().plan, Mechanism(), points=points, seed=seed)
     found: Expectation = jax.tree.map(np.asarray, jax.jit(lambda: of())())
     return found
 
 
-@pytest.mark.parametrize("patients", [2**16, pytest.param(10**6, marks=pytest.mark.slow)])
-def test_the_mean_over_many_patients_is_the_expectation(patients: int) -> None:
+@pytest.mark.parametrize(
+    ("patients", "points"), [(2**16, POINTS), pytest.param(10**6, 2**16, marks=pytest.mark.slow)]
+)
+def test_the_mean_over_many_patients_is_the_expectation(patients: int, points: int) -> None:
     """Within the error of the random mean and a tenth of that of as many random points as there are quasi-random."""
-    sums, right = engine().sums(patients, 5), expectation()
+    sums, right = engine().sums(patients, 5), expectation(points)
     for total, square, mean in (
         (sums.true, sums.true_square, right.everyone),
         (sums.gain, sums.gain_square, right.gain),
     ):
         found = np.asarray(total) / patients
         sd = np.sqrt(np.asarray(square) / patients - found**2)
-        assert (np.abs(found - mean) <= sd * (4 / np.sqrt(patients) + 0.4 / np.sqrt(POINTS)) + 1e-9).all()
+        assert (np.abs(found - mean) <= sd * (4 / np.sqrt(patients) + 0.4 / np.sqrt(points)) + 1e-9).all()
     seen = np.asarray(sums.seen)[:, :, 0].sum(axis=0) / patients
     share = right.stays[-1]
-    np.testing.assert_allclose(seen, share, atol=4 * np.sqrt(0.25 / patients) + 4 * 0.5 / np.sqrt(POINTS))
+    np.testing.assert_allclose(seen, share, atol=4 * np.sqrt(0.25 / patients) + 4 * 0.5 / np.sqrt(points))
 
 
 def test_the_expectation_starts_at_the_baseline_of_the_protocol() -> None:
