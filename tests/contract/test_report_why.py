@@ -10,6 +10,7 @@ import pytest
 from dualtrace.calibration.findings import Findings, load_findings
 from dualtrace.calibration.model_card import model_card
 from dualtrace.calibration.provenance import constants_digest, contents_of, digest
+from dualtrace.calibration.rivals import RIVALS
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.report.document import Bullets, Callout, Folded, Paragraph, Picture, Section, Table, plain
 from dualtrace.report.figures.banded import BandedRow, BandedSpec, Reported
@@ -206,6 +207,19 @@ def test_curves_break_at_the_session_and_where_there_are_no_patients() -> None:
 def test_what_cannot_be_drawn_is_refused(make: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_accounts_that_were_not_fitted_are_named_and_none_where_all_were(trials: tuple[Trial, ...]) -> None:
+    shown = findings()
+    fitted = {account.name for account in shown.accounts}
+    missing = [one.title for one in RIVALS if one.name not in fitted]
+    (line,) = (text for text in _said(chapter.why(trials, shown)) if text.startswith("Not fitted in this run"))
+    assert missing
+    assert all(title in line for title in missing)
+    assert not any(one.title in line.split(": ")[1] for one in RIVALS if one.name in fitted - {"dual_trace"})
+    every = tuple(shown.accounts[0].model_copy(update={"name": one.name}) for one in RIVALS)
+    whole = shown.model_copy(update={"accounts": every})
+    assert not list(chapter._absent(whole))
 
 
 def test_the_model_card_is_the_one_of_the_shipped_findings() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dualtrace.calibration.compare import BASELINE, MECHANISM, verdict
 from dualtrace.calibration.findings import COMMAND, load_findings
 from dualtrace.calibration.provenance import constants_digest, contents_of, digest
-from dualtrace.calibration.rivals import rival
+from dualtrace.calibration.rivals import RIVALS, rival
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.errors import InputError
 from dualtrace.report.document import Block, Bullets, Callout, Folded, Paragraph, Section, Strong
@@ -97,6 +97,7 @@ def why(trials: Sequence[Trial], findings: Findings | None = None) -> Section:
         Paragraph((PLAINEST,)),
         Paragraph((_data(shown),)),
         Paragraph((_how(shown),)),
+        *(Paragraph((sentence,)) for sentence in _absent(shown)),
         accounts_table(shown),
         *((moderators_table(shown),) if shown.count("moderator") else ()),
         *_pictures(shown),
@@ -162,6 +163,14 @@ def _how(shown: Findings) -> str:
         f"{drawn}; {p.points} quasi-random patients, seed {p.seed}, dualtrace {p.dualtrace}. Fits take "
         f"long, so the report shows stored findings; {COMMAND} makes them anew."
     )
+
+
+def _absent(shown: Findings) -> Iterator[str]:
+    """A sentence that names the accounts of which this run says nothing."""
+    fitted = {account.name for account in shown.accounts}
+    absent = [one.title for one in RIVALS if one.name not in fitted]
+    if absent:
+        yield f"Not fitted in this run, and so not judged here: {listing(absent)}."
 
 
 def _pictures(shown: Findings) -> Iterator[Picture]:
