@@ -6,11 +6,11 @@ Laplace's approximation is fitted to its own weighed draws a few times (Cappé e
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
+from dualtrace.calibration.outcomes import reported_in
 from dualtrace.calibration.place import derived_at, energy_of, middle, potential
 from dualtrace.calibration.posterior import Method, Posterior
 from dualtrace.calibration.provenance import provenance
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dualtrace.calibration.model import Problem
-    from dualtrace.calibration.outcomes import Rows
+    from dualtrace.calibration.outcomes import Reported
     from dualtrace.calibration.rivals import Rival
     from dualtrace.mechanism.arrays import Array
 
@@ -93,7 +93,7 @@ def approximate(
         raise InputError(f"an approximation needs at least {_FEWEST} draws; given {draws}")
     prepare_jax()
     mask = np.zeros(problem.trials) if left_out is None else left_out
-    density = _Density(programs or Programs(problem, rival), problem.rows, mask)
+    density = _Density(programs or Programs(problem, rival), reported_in(problem.rows), mask)
     mode = _mode(rival, density.slope, density.start)
     rng = np.random.default_rng(seed)
     law = _adapted(density, _Law(mode, _spread(density.slope, mode)), draws, rng)
@@ -137,27 +137,29 @@ class Programs:
         start, self.place = ravel_pytree(middle(rival))
         self.start = np.asarray(start)
 
-        def energy(flat: Array, rows: Rows, mask: Array) -> Array:
-            return potential(replace(problem, rows=rows), rival, self.place(flat), mask)
+        def energy(flat: Array, reported: Reported, mask: Array) -> Array:
+            return potential(problem.with_reported(reported), rival, self.place(flat), mask)
 
-        def every(flat: Array, rows: Rows, mask: Array) -> tuple[Array, Array, Array]:
+        def every(flat: Array, reported: Reported, mask: Array) -> tuple[Array, Array, Array]:
             place = self.place(flat)
-            likelihood, placebo, predicted = derived_at(replace(problem, rows=rows), rival, place)
+            likelihood, placebo, predicted = derived_at(problem.with_reported(reported), rival, place)
             return energy_of(place, likelihood, placebo, mask), likelihood, predicted
 
         self.slope = jax.jit(jax.value_and_grad(energy))
-        self.every = jax.jit(lambda flats, rows, mask: jax.lax.map(lambda flat: every(flat, rows, mask), flats))
+        self.every = jax.jit(
+            lambda flats, reported, mask: jax.lax.map(lambda flat: every(flat, reported, mask), flats)
+        )
 
 
 @final
 class _Density:
     """The density for what the trials did report, some left out."""
 
-    def __init__(self, programs: Programs, rows: Rows, left_out: NDArray[np.float64]) -> None:
+    def __init__(self, programs: Programs, reported: Reported, left_out: NDArray[np.float64]) -> None:
         import jax
 
         self._programs, self.start = programs, programs.start
-        self._given = jax.tree.map(jax.numpy.asarray, rows), jax.numpy.asarray(left_out, float)
+        self._given = jax.tree.map(jax.numpy.asarray, reported), jax.numpy.asarray(left_out, float)
 
     def slope(self, flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Negative log density and its gradient."""

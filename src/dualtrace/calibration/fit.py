@@ -6,12 +6,13 @@ Sampling needs the extra ``bayes``. Hoffman & Gelman 2014 (NUTS, no DOI).
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
+from dualtrace.calibration.outcomes import reported_in
 from dualtrace.calibration.place import derived_at, middle, potential
 from dualtrace.calibration.posterior import Method, Posterior
 from dualtrace.calibration.provenance import provenance
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dualtrace.calibration.model import Problem
-    from dualtrace.calibration.outcomes import Rows
+    from dualtrace.calibration.outcomes import Reported
     from dualtrace.calibration.rivals import Rival
     from dualtrace.mechanism.arrays import Array
 
-    Program = Callable[[Array, dict[str, Array], Array, Rows], tuple[Any, ...]]
+    Program = Callable[[Array, dict[str, Array], Array, Reported], tuple[Any, ...]]
 
 _WARM_DEPTH = 5
 """Deepest tree in warm-up, where steps are not yet of the right size."""
@@ -142,10 +143,10 @@ def chain_program(
 
     run = program or compiled(problem, rival, sampler)
     mask = jax.numpy.asarray(np.zeros(problem.trials) if left_out is None else left_out, float)
-    rows = jax.tree.map(jax.numpy.asarray, problem.rows)
+    reported = jax.tree.map(jax.numpy.asarray, reported_in(problem.rows))
 
     def chain(number: int) -> Chain:
-        return Chain(*jax.tree.map(np.asarray, run(*_start(rival, sampler, number), mask, rows)))
+        return Chain(*jax.tree.map(np.asarray, run(*_start(rival, sampler, number), mask, reported)))
 
     return chain
 
@@ -153,10 +154,13 @@ def chain_program(
 def compiled(problem: Problem, rival: Rival, sampler: Sampler) -> Program:
     """Compile the sampler of an account for whatever these trials may report.
 
+    The mechanism runs in single precision, the likelihood and the sampler in double: what rounding changes in the
+    density is a thousandth of what moves a draw, and patients are followed twice as fast.
+
     Returns
     -------
     Program
-        A function of key, start, mask of trials left out and rows to the parts of a chain.
+        A function of key, start, mask of trials left out and reports to the parts of a chain.
 
     Raises
     ------
@@ -171,10 +175,12 @@ def compiled(problem: Problem, rival: Rival, sampler: Sampler) -> Program:
     prepare_jax()
     _require_finite(rival, partial(potential, problem, rival))
 
-    def sample(key: Array, start: dict[str, Array], mask: Array, rows: Rows) -> tuple[Any, ...]:
-        reported = replace(problem, rows=rows)
+    single = problem.in_precision(np.float32)
+
+    def sample(key: Array, start: dict[str, Array], mask: Array, reported: Reported) -> tuple[Any, ...]:
+        made = single.with_reported(reported)
         kernel = infer.NUTS(
-            potential_fn=partial(potential, reported, rival, left_out=mask),
+            potential_fn=partial(potential, made, rival, left_out=mask),
             target_accept_prob=sampler.target_accept,
             dense_mass=sampler.dense,
             max_tree_depth=(min(_WARM_DEPTH, sampler.max_tree_depth), sampler.max_tree_depth),
@@ -188,11 +194,11 @@ def compiled(problem: Problem, rival: Rival, sampler: Sampler) -> Program:
         state = kernel.init(key, sampler.warmup, start, (), {})
         all_ = jax.lax.scan(draw, state, length=sampler.warmup + sampler.draws)[1]
         places, divergent, steps = jax.tree.map(lambda leaf: leaf[sampler.warmup :], all_)
-        likelihood, _, predicted = jax.lax.map(partial(derived_at, reported, rival), places)
+        likelihood, _, predicted = jax.lax.map(partial(derived_at, made, rival), places)
         return places, likelihood, predicted, divergent, steps
 
-    mask, rows = jax.numpy.zeros(problem.trials), jax.tree.map(jax.numpy.asarray, problem.rows)
-    program: Program = jax.jit(sample).lower(*_start(rival, sampler, 0), mask, rows).compile()
+    mask, reported = jax.numpy.zeros(problem.trials), jax.tree.map(jax.numpy.asarray, reported_in(problem.rows))
+    program: Program = jax.jit(sample).lower(*_start(rival, sampler, 0), mask, reported).compile()
     return program
 
 

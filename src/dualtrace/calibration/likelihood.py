@@ -74,10 +74,14 @@ def placebo_log_likelihood(rows: Rows, predicted: Array, *, placebo_sd: ArrayLik
 
 
 def _log_density(rows: Rows, mean: Array, sd: Array) -> Array:
-    exact = -0.5 * ((rows.y[:, None] - mean) / sd) ** 2 - xp.log(sd) - 0.5 * np.log(2 * np.pi)
-    ends = (xp.clip(bound, -_WIDEST, _WIDEST)[:, None] for bound in (rows.lower, rows.upper))
-    lower, upper = (xp.clip((end - mean) / sd, -_FAR, _FAR) for end in ends)
-    return xp.where(rows.exact[:, None], exact, log_inside(lower, upper))
+    """Log density of a number, or log probability of an interval: ``mean`` is ``(R, points)``, ``sd`` ``(R, 1)``."""
+    exact = np.asarray(rows.exact, bool)
+    number, interval = np.flatnonzero(exact), np.flatnonzero(~exact)
+    density = -0.5 * ((rows.y[number, None] - mean[number]) / sd[number]) ** 2 - xp.log(sd[number])
+    ends = (xp.clip(bound[interval], -_WIDEST, _WIDEST)[:, None] for bound in (rows.lower, rows.upper))
+    lower, upper = (xp.clip((end - mean[interval]) / sd[interval], -_FAR, _FAR) for end in ends)
+    both = xp.concatenate([density - 0.5 * np.log(2 * np.pi), log_inside(lower, upper)])
+    return xp.asarray(both[np.argsort(np.concatenate([number, interval]))])
 
 
 def log_inside(lower: Array, upper: Array) -> Array:

@@ -6,7 +6,7 @@ leave-one-out use the same code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -24,6 +24,7 @@ from dualtrace.simulation.mechanism import lookup_in
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dualtrace.calibration.outcomes import Reported
     from dualtrace.calibration.rivals import Rival
     from dualtrace.mechanism.arrays import Array
     from dualtrace.mechanism.parameters import Lookup
@@ -79,6 +80,15 @@ class Problem:
     def trials(self) -> int:
         """Number of trials."""
         return len(self.subjects)
+
+    def in_precision(self, dtype: Any) -> Problem:  # noqa: ANN401 - a NumPy type
+        """The same trials, patients followed in another precision."""
+        courses, population = _in_precision((self.courses, self.population), dtype)
+        return replace(self, courses=courses, population=population)
+
+    def with_reported(self, reported: Reported) -> Problem:
+        """The same trials, had they reported something else in the same form."""
+        return replace(self, rows=self.rows._replace(**reported._asdict()))
 
 
 def problem_of(subjects: Sequence[Subject], *, points: int = 64, seed: int = 0) -> Problem:
@@ -136,8 +146,24 @@ def predictions(problem: Problem, rival: Rival, shared: Mapping[str, Any], devia
     rows = problem.rows
     if not rival.is_mechanism:
         return _statistical(rows, rival, shared, deviations)
+    precise, precision = problem.rows.y.dtype, problem.population.quality.dtype
     constants, lookup = constants_at(rival, shared, deviations, problem.disorder_of_arm)
-    return predicted(rows, problem.courses, problem.population, constants, lookup)
+    rows, constants = _in_precision((rows, constants), precision)
+    found = predicted(
+        rows,
+        problem.courses,
+        problem.population,
+        constants,
+        lambda name, unit: xp.asarray(lookup(name, unit), precision),
+    )
+    return xp.asarray(found, precise)
+
+
+def _in_precision(tree: Any, dtype: Any) -> Any:  # noqa: ANN401 - a tuple of arrays, of whatever kind
+    """Arrays of real numbers in a precision; all others as they are."""
+    import jax
+
+    return jax.tree.map(lambda leaf: leaf.astype(dtype) if xp.issubdtype(leaf.dtype, np.floating) else leaf, tree)
 
 
 def constants_at(

@@ -118,13 +118,28 @@ def _beyond(p: float) -> float:
     return float(-ndtri(p / 2))
 
 
-def covariates_of(courses: Courses, course: Course) -> Array:
-    """Every covariate in the order of :class:`Covariate` up to each session, fear 0 to 1; ``(4, C, K, n)``."""
-    held = xp.where(courses.exposures > 0, 1.0, 0.0)[..., None]
-    number = xp.maximum(xp.cumsum(held, axis=1), 1)
-    end = xp.cumsum(held * course.end, axis=1) / number
-    within = xp.cumsum(held * course.start, axis=1) / number - end
-    return xp.stack([end, within, course.start[:, :1] - course.start, within])
+def covariates_of(courses: Courses, course: Course, arms: Array, session: Array) -> Array:
+    """Every covariate of some arms, each row's up to a session of its own.
+
+    Parameters
+    ----------
+    courses, course
+        All arms, and what happened to their patients; fear 0 to 1.
+    arms, session
+        Arms and sessions (from 0) of each row, ``(R, slots)`` and ``(R,)``.
+
+    Returns
+    -------
+    Array
+        In the order of :class:`Covariate`, ``(4, R, slots, n)``.
+    """
+    exposures, start, end = courses.exposures[arms], course.start[arms], course.end[arms]
+    over = np.arange(exposures.shape[-1]) <= session[:, None, None]
+    held = xp.where((exposures > 0) & over, xp.ones_like(exposures), 0)
+    share = held / xp.maximum(xp.sum(held, axis=-1, keepdims=True), 1)
+    at_start, at_end = (xp.einsum("rsk,rskn->rsn", share, fear) for fear in (start, end))
+    latest = course.start[arms, session[:, None]]
+    return xp.stack([at_end, at_start - at_end, start[:, :, 0] - latest, at_start - at_end])
 
 
 def slope(covariate: Array, gain: Array, *, noise: Array, error: Array, patients: Array) -> tuple[Array, Array]:

@@ -9,7 +9,6 @@ import numpy as np
 from dualtrace.calibration.moderation import INTERACTION, Covariate, covariates_of, interaction, slope
 from dualtrace.calibration.predict import Constants, Course, follow, learner_of, symptoms_left
 from dualtrace.calibration.targets import Standard
-from dualtrace.errors import InputError
 from dualtrace.mechanism.arrays import xp
 from dualtrace.simulation.scale import at_baseline, reliability
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from dualtrace.mechanism.parameters import Lookup
     from dualtrace.simulation.scale import Scale
 
-SLOTS = 5
-"""Most arms that one effect speaks of."""
-
 PLACEBO = -1
 """Standard of a change with placebo."""
 
@@ -44,7 +40,7 @@ class Rows(NamedTuple):
     Attributes
     ----------
     arms
-        The arms it speaks of, up to :data:`SLOTS`, ``(R, slots)``; unused slots repeat the first.
+        The arms it speaks of, ``(R, slots)``; unused slots repeat the last.
     treated, reference
         Weight of each of them in the two sides, ``(R, slots)``.
     trial, disorder
@@ -52,7 +48,8 @@ class Rows(NamedTuple):
     session, wait_h, weeks
         When, ``(R,)``; ``session`` counts from 0.
     standard
-        Place in :class:`dualtrace.calibration.targets.Standard`; -1 for a placebo change, 4 for an interaction.
+        Place in :class:`dualtrace.calibration.targets.Standard`; -1 for a placebo change, 4 for an interaction. Known
+        when a program is compiled, as is ``exact``: what need not be worked out of a row is not in the program.
     covariate, patients
         Of an interaction: place in :class:`dualtrace.calibration.moderation.Covariate`, and patients per arm.
     baseline, spread, error
@@ -62,7 +59,7 @@ class Rows(NamedTuple):
         Distance from the best score at which the criterion is met: ``response`` as a share of the baseline's
         distance (with ``response_points`` taken off), in SDs.
     y, v, lower, upper, exact
-        What was reported.
+        What was reported: a number, or the interval in which it lies.
     """
 
     arms: Array
@@ -88,6 +85,19 @@ class Rows(NamedTuple):
     exact: Array
 
 
+class Reported(NamedTuple):
+    """What differs between real trials and the same ones made up, ``(R,)``: numbers and ends of intervals."""
+
+    y: Array
+    lower: Array
+    upper: Array
+
+
+def reported_in(rows: Rows) -> Reported:
+    """Return what the rows report."""
+    return Reported(rows.y, rows.lower, rows.upper)
+
+
 def rows_of(
     subjects: Sequence[Subject],
     numbers: Sequence[tuple[int, ...]],
@@ -107,6 +117,8 @@ def rows_of(
         rows += [shared | _of_target(own, target) for target in subject.targets]
         rows += [shared | _of_placebo(own, subject.plan.reference, change) for change in subject.placebo]
         rows += [shared | _of_moderation(own, finding) for finding in subject.moderations]
+    most = max((len(row["arms"]) for row in rows), default=0)
+    rows = [row | _padded(row, most) for row in rows]
     return Rows._make(xp.asarray(np.stack([row[name] for row in rows])) for name in Rows._fields)
 
 
@@ -163,15 +175,18 @@ def _slots(
     own: Sequence[int], treated: Sequence[int], shares: Sequence[float], reference: Sequence[int]
 ) -> dict[str, NDArray[Any]]:
     """Arms of one effect and their weights; ``own`` are the numbers of the trial's arms among all."""
-    used = [*treated, *reference]
-    if len(used) > SLOTS:
-        raise InputError(f"an effect may compare up to {SLOTS} arms; given {len(used)}")
-    empty = SLOTS - len(used)
     return {
-        "arms": np.array([own[place] for place in [*used, *[used[0]] * empty]]),
-        "treated": np.array([*shares, *[0.0] * (SLOTS - len(shares))]),
-        "reference": np.array([*[0.0] * len(treated), *[1 / len(reference) for _ in reference], *[0.0] * empty]),
+        "arms": np.array([own[place] for place in [*treated, *reference]]),
+        "treated": np.array([*shares, *[0.0] * len(reference)]),
+        "reference": np.array([*[0.0] * len(treated), *[1 / len(reference) for _ in reference]]),
     }
+
+
+def _padded(row: dict[str, Any], slots: int) -> dict[str, NDArray[Any]]:
+    """Arms and weights of a row in as many slots as the row with the most arms has."""
+    empty = slots - len(row["arms"])
+    weights = {side: np.pad(row[side], (0, empty)) for side in ("treated", "reference")}
+    return {"arms": np.pad(row["arms"], (0, empty), mode="edge"), **weights}
 
 
 def _of_trial(subject: Subject, population: Population, lookup: Lookup) -> dict[str, Any]:
@@ -224,29 +239,21 @@ def _distance(scale: Scale, rule: Criterion, sd: float) -> float:
 def predicted(rows: Rows, courses: Courses, population: Population, constants: Constants, lookup: Lookup) -> Array:
     """Predicted effect of every row, ``(R,)``: positive favours the drug; placebo changes in baseline SDs.
 
-    Interactions are the expected statistic of drug by covariate.
+    Interactions are the expected statistic of drug by covariate. Each row is worked out in its own currency alone.
     """
     course = follow(courses, population, constants, lookup)
     left = _left(rows, course, population, constants, lookup)
-    scores = rows.baseline[:, None] * left
-    mean = xp.mean(scores, axis=-1)
-    between = xp.mean(scores**2, axis=-1) - mean**2
-    change = (
-        xp.mean((rows.baseline[:, None] - scores) ** 2, axis=-1)
-        - (xp.mean(rows.baseline, axis=-1)[:, None] - mean) ** 2
-    )
-    noise = rows.error**2
-    sd_score = xp.sqrt(_sides(rows, between) + noise)
-    sd_change = xp.sqrt(_sides(rows, change) + 2 * noise)
-    fall = xp.einsum("rc,rc->r", rows.reference, mean) - xp.einsum("rc,rc->r", rows.treated, mean)
-    response = _log_odds(
-        rows, scores, rows.response_share[:, None, None] * rows.baseline[:, None], rows.response_points
-    )
-    remission = _log_odds(rows, scores, rows.remission[:, None, None], xp.zeros_like(rows.remission))
-    placebo = xp.mean(rows.baseline, axis=-1) - xp.einsum("rc,rc->r", rows.treated, mean)
-    moderated = _moderated(rows, courses, course, rows.baseline[:, None] - scores, lookup)
-    every = xp.stack([fall / sd_score, fall / sd_change, response, remission, moderated, placebo])
-    return xp.take_along_axis(every, rows.standard[None], axis=0)[0]
+    standard, found, places = np.asarray(rows.standard), [], []
+    for currency in sorted(set(standard.tolist())):
+        mine = np.flatnonzero(standard == currency)
+        of_currency = Rows._make(column[mine] for column in rows)
+        scores = of_currency.baseline[:, None] * left[mine]
+        if currency == INTERACTION:
+            found.append(_moderated(of_currency, courses, course, of_currency.baseline[:, None] - scores, lookup))
+        else:
+            found.append(_IN_CURRENCY[currency](of_currency, scores))
+        places.append(mine)
+    return xp.concatenate(found)[np.argsort(np.concatenate(places))]
 
 
 def _left(rows: Rows, course: Course, population: Population, constants: Constants, lookup: Lookup) -> Array:
@@ -263,10 +270,56 @@ def _left(rows: Rows, course: Course, population: Population, constants: Constan
     return jax.vmap(every_arm)(rows.arms, rows.session, rows.wait_h, rows.weeks)
 
 
+def _fall(rows: Rows, scores: Array) -> Array:
+    """Mean score of the reference less that of the treated."""
+    mean = xp.mean(scores, axis=-1)
+    return xp.einsum("rc,rc->r", rows.reference, mean) - xp.einsum("rc,rc->r", rows.treated, mean)
+
+
+def _by_score(rows: Rows, scores: Array) -> Array:
+    """Difference in SDs of the scores."""
+    return _fall(rows, scores) / xp.sqrt(_sides(rows, xp.var(scores, axis=-1)) + rows.error**2)
+
+
+def _by_change(rows: Rows, scores: Array) -> Array:
+    """Difference in SDs of the change, which has the error of two scores."""
+    change = xp.var(rows.baseline[:, None] - scores, axis=-1)
+    return _fall(rows, scores) / xp.sqrt(_sides(rows, change) + 2 * rows.error**2)
+
+
+def _responders(rows: Rows, scores: Array) -> Array:
+    mark = rows.response_share[:, None, None] * rows.baseline[:, None] - rows.response_points[:, None, None]
+    return _log_odds(rows, scores, mark)
+
+
+def _remitters(rows: Rows, scores: Array) -> Array:
+    return _log_odds(rows, scores, rows.remission[:, None, None])
+
+
+def _with_placebo(rows: Rows, scores: Array) -> Array:
+    """Mean fall from baseline in the one arm spoken of."""
+    return xp.mean(rows.baseline, axis=-1) - xp.einsum("rc,rc->r", rows.treated, xp.mean(scores, axis=-1))
+
+
+def _sides(rows: Rows, variance: Array) -> Array:
+    """Variance pooled over the two sides."""
+    return xp.einsum("rc,rc->r", rows.treated + rows.reference, variance) / 2
+
+
+def _log_odds(rows: Rows, scores: Array, mark: Array) -> Array:
+    """Log odds ratio of meeting a criterion, the error of measurement integrated out."""
+    import jax
+
+    met = jax.scipy.stats.norm.cdf((mark - scores) / rows.error[:, None, None])
+    share = xp.clip(xp.mean(met, axis=-1), _LEAST, 1 - _LEAST)
+    treated, reference = (xp.einsum("rc,rc->r", side, share) for side in (rows.treated, rows.reference))
+    return xp.log(treated / (1 - treated)) - xp.log(reference / (1 - reference))
+
+
 def _moderated(rows: Rows, courses: Courses, course: Course, gain: Array, lookup: Lookup) -> Array:
     """Expected statistic of drug by covariate, ``(R,)``; ``gain`` is ``(R, slots, n)``."""
-    every = covariates_of(courses, course)
-    mine = every[rows.covariate[:, None], rows.arms, rows.session[:, None]]
+    every = covariates_of(courses, course, rows.arms, rows.session)
+    mine = xp.take_along_axis(every, rows.covariate[None, :, None, None], axis=0)[0]
     b, variance = slope(
         mine,
         gain,
@@ -277,18 +330,10 @@ def _moderated(rows: Rows, courses: Courses, course: Course, gain: Array, lookup
     return interaction(b, variance, rows.treated, rows.reference)
 
 
-def _sides(rows: Rows, variance: Array) -> Array:
-    """Variance pooled over the two sides."""
-    treated, reference = (xp.einsum("rc,rc->r", side, variance) for side in (rows.treated, rows.reference))
-    return xp.where(rows.standard >= 0, (treated + reference) / 2, treated)
-
-
-def _log_odds(rows: Rows, scores: Array, mark: Array, points: Array) -> Array:
-    """Log odds ratio of meeting a criterion, the error of measurement integrated out."""
-    import jax
-
-    met = jax.scipy.stats.norm.cdf((mark - points[:, None, None] - scores) / rows.error[:, None, None])
-    share = xp.clip(xp.mean(met, axis=-1), _LEAST, 1 - _LEAST)
-    treated, reference = (xp.einsum("rc,rc->r", side, share) for side in (rows.treated, rows.reference))
-    reference = xp.clip(reference, _LEAST, 1 - _LEAST)
-    return xp.log(treated / (1 - treated)) - xp.log(reference / (1 - reference))
+_IN_CURRENCY = {
+    PLACEBO: _with_placebo,
+    _STANDARDS.index(Standard.SCORE): _by_score,
+    _STANDARDS.index(Standard.CHANGE): _by_change,
+    _STANDARDS.index(Standard.RESPONSE): _responders,
+    _STANDARDS.index(Standard.REMISSION): _remitters,
+}
