@@ -63,7 +63,7 @@ class Sampler:
     chains: int = 4
     warmup: int = 300
     draws: int = 600
-    target_accept: float = 0.85
+    target_accept: float = 0.9
     max_tree_depth: int = 7
     seed: int = 1
     dense: bool = False
@@ -107,7 +107,7 @@ def fit(
     InputError
         NumPyro is not installed.
     FitError
-        The density is not finite at the median of the priors.
+        The density, or its gradient, is not finite where a chain starts.
     """
     chosen = sampler or Sampler()
     program = chain_program(problem, rival, chosen, left_out)
@@ -137,7 +137,7 @@ def chain_program(
     InputError
         NumPyro is not installed.
     FitError
-        The density is not finite at the median of the priors.
+        Raised by the sampler: the density, or its gradient, is not finite where the chain starts.
     """
     import jax
 
@@ -146,7 +146,9 @@ def chain_program(
     reported = jax.tree.map(jax.numpy.asarray, reported_in(problem.rows))
 
     def chain(number: int) -> Chain:
-        return Chain(*jax.tree.map(np.asarray, run(*_start(rival, sampler, number), mask, reported)))
+        begun, *parts = jax.tree.map(np.asarray, run(*_start(rival, sampler, number), mask, reported))
+        _require_finite(rival, *begun)
+        return Chain(*parts)
 
     return chain
 
@@ -160,21 +162,18 @@ def compiled(problem: Problem, rival: Rival, sampler: Sampler) -> Program:
     Returns
     -------
     Program
-        A function of key, start, mask of trials left out and reports to the parts of a chain.
+        A function of key, start, mask of trials left out and reports: to the density with its gradient at the start,
+        and the parts of a chain.
 
     Raises
     ------
     InputError
         NumPyro is not installed.
-    FitError
-        The density is not finite at the median of the priors.
     """
     import jax
 
     infer = numpyro_module("numpyro.infer", "A quick approximation can do without: dualtrace calibrate --quick.")
     prepare_jax()
-    _require_finite(rival, partial(potential, problem, rival))
-
     single = problem.in_precision(np.float32)
 
     def sample(key: Array, start: dict[str, Array], mask: Array, reported: Reported) -> tuple[Any, ...]:
@@ -195,7 +194,7 @@ def compiled(problem: Problem, rival: Rival, sampler: Sampler) -> Program:
         all_ = jax.lax.scan(draw, state, length=sampler.warmup + sampler.draws)[1]
         places, divergent, steps = jax.tree.map(lambda leaf: leaf[sampler.warmup :], all_)
         likelihood, _, predicted = jax.lax.map(partial(derived_at, made, rival), places)
-        return places, likelihood, predicted, divergent, steps
+        return (state.potential_energy, state.z_grad), places, likelihood, predicted, divergent, steps
 
     mask, reported = jax.numpy.zeros(problem.trials), jax.tree.map(jax.numpy.asarray, reported_in(problem.rows))
     program: Program = jax.jit(sample).lower(*_start(rival, sampler, 0), mask, reported).compile()
@@ -211,15 +210,13 @@ def _start(rival: Rival, sampler: Sampler, number: int) -> tuple[Array, dict[str
     return jax.random.fold_in(jax.random.PRNGKey(sampler.seed), number), start
 
 
-def _require_finite(rival: Rival, density: Callable[[Any], Array]) -> None:
-    import jax
-
-    value, gradient = jax.value_and_grad(density)(middle(rival))
+def _require_finite(rival: Rival, value: NDArray[np.float64], gradient: dict[str, NDArray[np.float64]]) -> None:
     wrong = [name for name, part in gradient.items() if not bool(np.isfinite(part).all())]
     if wrong or not bool(np.isfinite(value)):
         raise FitError(
-            f"the account {rival.name} has no finite density with gradient at the median of its priors "
-            f"({', '.join(wrong) or 'value'}); check the ranges of its parameters in parameters.yaml"
+            f"the account {rival.name} has no finite density with gradient near the median of its priors "
+            f"({', '.join(wrong) or 'value'}); check what the trials report and the ranges of its parameters in "
+            "parameters.yaml"
         )
 
 
