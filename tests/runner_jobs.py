@@ -22,7 +22,7 @@ from dualtrace.runner.workers import Workers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AT_IMPORT = {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "OMP_NUM_THREADS", "PYTHONHASHSEED")}
+AT_IMPORT = {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "OMP_NUM_THREADS", "NPROC", "PYTHONHASHSEED")}
 
 
 def note(inputs: dict[str, Any], event: str, seed: int) -> None:

@@ -18,12 +18,13 @@ from dualtrace.calibration.fit import Sampler, chain_program, compiled
 from dualtrace.calibration.leave_out import LeftOut
 from dualtrace.calibration.model import HETEROGENEITY, STRENGTH, problem_of
 from dualtrace.calibration.operating import Reading, acting, reading, verdict_task, wilson
+from dualtrace.calibration.outcomes import reported_in
 from dualtrace.calibration.place import shared_at
 from dualtrace.calibration.ranks import LIKELIHOOD, rank_tasks
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.simulate import maker, place_from_prior
 from dualtrace.calibration.targets import subjects_of
-from dualtrace.errors import InputError
+from dualtrace.errors import FitError, InputError
 from dualtrace.runner.execute import run_tasks
 from dualtrace.runner.store import Store
 
@@ -133,6 +134,13 @@ def test_a_sampler_compiled_once_gives_the_chains_of_one_compiled_for_the_data()
         np.testing.assert_array_equal(shared.scores[name], scores)
     real = chain_program(problem, account, SHORT, program=once)(0)
     assert (real.scores["effect"] != own.scores["effect"]).any()
+
+
+def test_a_density_that_is_not_finite_at_the_start_is_refused_with_what_to_check() -> None:
+    problem, account = problem_of(subjects_of(TRIALS), points=4), rival("disorder")
+    nowhere = reported_in(problem.rows)._replace(y=jax.numpy.full_like(problem.rows.y, np.nan))
+    with pytest.raises(FitError, match=r"account disorder has no finite density .* check what the trials report"):
+        chain_program(problem.with_reported(nowhere), account, SHORT)(0)
 
 
 def test_fits_to_made_up_trials_are_tasks_that_are_computed_once(tmp_path: Path) -> None:

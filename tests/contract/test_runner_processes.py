@@ -171,14 +171,19 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_was_finished(tmp_path: Path) -> 
     assert begun(log) == sorted([*range(NUMBER), HOLD, HOLD + 1])
 
 
-def test_workers_live_as_long_as_the_run_and_get_their_environment_before_they_import(tmp_path: Path) -> None:
-    names = ["XLA_FLAGS", "PYTHONHASHSEED"]
+def test_workers_live_as_long_as_the_run_and_get_their_environment_before_they_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread each unless the environment says otherwise."""
+    monkeypatch.delenv("NPROC", raising=False)
+    names = ["XLA_FLAGS", "PYTHONHASHSEED", "NPROC"]
     tasks = [Task("runner_jobs:surroundings", {"names": names}, seed) for seed in range(10)]
     workers = Workers(2, environment={"XLA_FLAGS": "--xla_cpu_enable_fast_math=false", "PYTHONHASHSEED": "3"})
     run = run_tasks(tasks, Store.open(tmp_path), workers=workers)
     found = [tables["process"] for tables in run]
     assert {table["XLA_FLAGS"].item() for table in found} == {"--xla_cpu_enable_fast_math=false"}
     assert {table["PYTHONHASHSEED"].item() for table in found} == {"3"}
+    assert {table["NPROC"].item() for table in found} == {"1"}
     pids = {table["pid"].item() for table in found}
     assert 1 <= len(pids) <= 2
     assert os.getpid() not in pids

@@ -18,7 +18,13 @@ LOCAL = "local"
 
 _ADDRESS = re.compile(r"[a-z]+://\S+")
 _NAME = re.compile(r"[A-Za-z_]\w*")
-_DEFAULTS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "1"}
+_DEFAULTS = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NPROC": "1",  # of XLA on a CPU
+    "PYTHONHASHSEED": "1",
+}
 """One thread each, as workers share the cores and the last digits of a sum must not depend on their number; and one
 order of sets."""
 
@@ -37,8 +43,8 @@ class Workers:
         for a Dask cluster of ``processes`` on this machine.
     environment
         Variables that worker processes get before they import anything, for example ``XLA_FLAGS``. Linear algebra
-        has one thread per worker unless they or this process's own variables say otherwise. Only for workers that
-        the run starts itself.
+        and compiled programs have one thread each per worker unless they or this process's own variables say
+        otherwise. Only for workers that the run starts itself.
 
     Raises
     ------

@@ -34,12 +34,15 @@ class Reading:
         The record's words.
     every_days
         Days between sessions, where they say it.
+    joined
+        Sessions of one day that are taken as one: they share a consolidation window.
     """
 
     dosed: tuple[int, ...]
     exposures: tuple[int, ...]
     words: str
     every_days: float | None = None
+    joined: int = 1
 
 
 PROSE = {
@@ -48,10 +51,11 @@ PROSE = {
         (2, 3, 4), (2, 3, 4, 5), "psychoeducation and four exposure meals; before the first three"
     ),
     "sharp2017": Reading(
-        (1, 4, 7, 10, 13),
-        tuple(range(1, 16)),
-        "three sessions a day for five days, one dose a day before the first",
-        1 / 3,
+        (1, 2, 3, 4, 5),
+        (1, 2, 3, 4, 5),
+        "three sessions a day for five days, one dose a day before the first; those of a day are taken as one",
+        every_days=1.0,
+        joined=3,
     ),
 }
 
@@ -69,7 +73,8 @@ def course_of(trial: Trial, gaps: Gaps) -> Course:
     """Sessions of a record: how many, how long, how far apart, with how many exposures, which with a capsule."""
     sessions = trial.design.sessions
     prose = PROSE.get(trial.id)
-    total = _total(trial, gaps)
+    joined = 1 if prose is None else prose.joined
+    total = _total(trial, gaps) // joined
     dosed = _dosed(trial, total, gaps) if prose is None else prose.dosed
     if prose is None:
         exposures = _exposure_sessions(total, dosed, gaps)
@@ -81,7 +86,7 @@ def course_of(trial: Trial, gaps: Gaps) -> Course:
     every = None if prose is None else prose.every_days
     if every is None and total > 1:
         every = gaps.span("therapy.every_days", sessions.interval_days, "every_days")
-    minutes = gaps.span("therapy.sessions.minutes", sessions.minutes, "minutes")
+    minutes = joined * gaps.span("therapy.sessions.minutes", sessions.minutes, "minutes")
     return Course(Therapy(every_days=every, sessions=_blocks(total, exposures, minutes, gaps)), dosed)
 
 
