@@ -11,6 +11,7 @@ import dualtrace as dt
 from dualtrace.calibration.likelihood import log_inside, placebo_log_likelihood, trial_log_likelihoods
 from dualtrace.calibration.model import (
     Problem,
+    constants_at,
     deviations_of,
     log_likelihoods,
     predictions,
@@ -20,7 +21,7 @@ from dualtrace.calibration.model import (
 from dualtrace.calibration.moderation import INTERACTION
 from dualtrace.calibration.outcomes import Rows
 from dualtrace.calibration.place import from_normal, middle, potential, shared_at
-from dualtrace.calibration.predict import exposed
+from dualtrace.calibration.predict import by_length, exposed, follow
 from dualtrace.calibration.rivals import RIVALS, rival
 from dualtrace.calibration.targets import DISORDERS, Standard, subjects_of
 from dualtrace.errors import InputError
@@ -101,6 +102,25 @@ def test_a_session_in_closed_form_is_its_exposures_one_by_one() -> None:
         for name in ("threat", "fresh", "mismatch", "waiting", "drug"):
             np.testing.assert_allclose(getattr(at_once, name), getattr(state, name), rtol=1e-12, atol=1e-12)
         state, at_once = learner.close(state, drug), learner.close(at_once, drug)
+
+
+def test_short_courses_followed_apart_end_as_those_followed_to_the_longest(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions in which nothing happens change nothing: equal to 1e-12."""
+    account = rival("dual_trace")
+    place = {name: jnp.full_like(at, 0.3) for name, at in middle(account).items()}
+    deviations = {name: place[name] for name in deviations_of(account)}
+    constants, lookup = constants_at(account, shared_at(account, place), deviations, problem.disorder_of_arm)
+    held = np.asarray(problem.courses.exposures) > 0
+    assert [sessions for _, sessions in by_length(held.sum(axis=1))] == [4, 10]
+    apart = follow(problem.courses, problem.population, constants, lookup)
+    monkeypatch.setattr("dualtrace.calibration.predict._WORTH_TWO", 0.0)
+    assert [sessions for _, sessions in by_length(held.sum(axis=1))] == [10]
+    together = follow(problem.courses, problem.population, constants, lookup)
+    for one, other in zip(apart.state, together.state, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(np.asarray(apart.end)[held], np.asarray(together.end)[held], rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["dual_trace", "no_gap"])

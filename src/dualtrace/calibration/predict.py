@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from dualtrace.calibration.courses import Courses
 from dualtrace.mechanism.arrays import xp
 from dualtrace.mechanism.memory.registry import memory_model
 from dualtrace.simulation.dual_trace_learner import DualTraceLearner, Single
@@ -16,13 +19,18 @@ from dualtrace.simulation.learner import Traits
 from dualtrace.simulation.patients import logistic
 
 if TYPE_CHECKING:
-    from dualtrace.calibration.courses import Courses, Population
+    from numpy.typing import NDArray
+
+    from dualtrace.calibration.courses import Population
     from dualtrace.mechanism.arrays import Array
     from dualtrace.mechanism.parameters import Lookup
 
 _SUDS = 100.0
 _SOFT = 5.0
 """Width (SUDS points) over which a contingent capsule goes from given to withheld."""
+
+_WORTH_TWO = 0.75
+"""Most that two groups of arms may cost, as a share of one, to be worth a second program."""
 
 _LEAST_LEFT = 1e-9
 """Share of the miss that one exposure leaves at least: a power of 0 has no gradient where nothing is exposed."""
@@ -108,15 +116,60 @@ def exposed(learner: DualTraceLearner, state: Single, exposures: Array, quality:
 
 
 def follow(courses: Courses, population: Population, constants: Constants, lookup: Lookup) -> Course:
-    """Follow every patient through every arm."""
+    """Follow every patient through every arm.
+
+    Short courses are followed apart from long ones where that saves much: sessions that only fill up cost as much as
+    any. What a short course ended with stands in its place until the longest ends.
+    """
     import jax
 
-    def one(arm: Courses, own: Constants) -> Course:
-        return _follow_arm(arm, population, own, lookup)
-
-    axes = Constants(learning=0, quality=0, nonspecific=0, **dict.fromkeys(Constants._fields[3:]))  # type: ignore[arg-type]
-    found: Course = jax.vmap(one, in_axes=(0, axes))(courses, constants)
+    length = (np.asarray(courses.exposures) > 0) * np.arange(1, courses.exposures.shape[1] + 1)
+    groups = by_length(length.max(axis=1, initial=1))
+    parts = [_follow_together(courses, population, constants, lookup, *group) for group in groups]
+    order = np.argsort(np.concatenate([arms for arms, _ in groups]))
+    found: Course = jax.tree.map(lambda *leaves: xp.concatenate(leaves)[order], *parts)
     return found
+
+
+def by_length(length: NDArray[np.int64]) -> list[tuple[NDArray[np.intp], int]]:
+    """Numbers of the arms that are followed together, and for how many sessions: one group, or the best two.
+
+    Parameters
+    ----------
+    length
+        Sessions of each arm.
+    """
+    longest, ends = int(length.max()), np.unique(length)
+    cost = np.array([np.where(length <= end, end, longest).sum() for end in ends])
+    best = int(np.argmin(cost))
+    if cost[best] > _WORTH_TWO * longest * length.size:
+        return [(np.arange(length.size), longest)]
+    short = length <= ends[best]
+    return [(np.flatnonzero(short), int(ends[best])), (np.flatnonzero(~short), longest)]
+
+
+def _follow_together(
+    courses: Courses,
+    population: Population,
+    constants: Constants,
+    lookup: Lookup,
+    arms: NDArray[np.intp],
+    sessions: int,
+) -> Course:
+    """Follow some arms for their sessions; the last of these stands for all later ones."""
+    import jax
+
+    per_arm = courses.exposures.shape[:1]
+    own = Courses._make(leaf[arms] if leaf.shape == per_arm else leaf[arms, :sessions] for leaf in courses)
+    mine = constants._replace(
+        learning=constants.learning[arms], quality=constants.quality[arms], nonspecific=constants.nonspecific[arms]
+    )
+    axes = Constants(learning=0, quality=0, nonspecific=0, **dict.fromkeys(Constants._fields[3:]))  # type: ignore[arg-type]
+    people = population._replace(quality=population.quality[:sessions])
+    found = jax.vmap(lambda arm, its: _follow_arm(arm, people, its, lookup), in_axes=(0, axes))(own, mine)
+    last = np.minimum(np.arange(courses.exposures.shape[1]), sessions - 1)
+    stretched: Course = jax.tree.map(lambda leaf: leaf[:, last], found)
+    return stretched
 
 
 def _follow_arm(arm: Courses, population: Population, own: Constants, lookup: Lookup) -> Course:
