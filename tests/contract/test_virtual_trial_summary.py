@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from dualtrace.analysis.ancova import ancova
+from dualtrace.analysis.effect_line import Crossing
 from dualtrace.effects.convert import convert
 from dualtrace.effects.effect import Effect
 from dualtrace.errors import InputError
@@ -32,10 +33,12 @@ from dualtrace.report.figures.virtual_trial import (
 from dualtrace.simulation import load
 from dualtrace.simulation.published import Published, PublishedEffect, PublishedMean
 from dualtrace.simulation.summary import Summary, summarise
+from dualtrace.simulation.summary_text import sign_change
 from dualtrace.simulation.unseen import LEVELS
 from dualtrace.simulation.virtual_trial import VirtualTrial
 
 if TYPE_CHECKING:
+    from dualtrace.analysis.effect_line import Kind
     from dualtrace.report.figures.style import Width
 
 DPI = 200
@@ -140,11 +143,26 @@ def test_text_says_what_is_simulated_assumed_and_not_advice(summary: Summary) ->
         "no person was treated",
         "not medical advice",
         "WHAT NO TRIAL SEES",
-        "its sign changes at",
+        "its sign ",
         "analysis of covariance at post",
     ):
         assert words in " ".join(text.split()), words
     assert "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (29.4, "its sign changes at 29 SUDS (CI 10 to 60)"),
+        (-63.0, "its sign does not change between 0 and 100 SUDS (CI not bounded)"),
+        (math.inf, "its sign does not change between 0 and 100 SUDS (CI not bounded)"),
+    ],
+)
+def test_a_change_of_sign_is_told_on_the_scale_of_distress_alone(at: float, words: str) -> None:
+    held = words.endswith("60)")
+    low, high = (10.0, 60.0) if held else (-math.inf, math.inf)
+    kind: Kind = "interval" if held else "everywhere"
+    assert sign_change(Crossing(at=at, kind=kind, lower=low, upper=high, slope=1.0, level=0.95)) == words
 
 
 def test_json_holds_everything_and_no_nan(summary: Summary) -> None:

@@ -13,6 +13,7 @@ from dualtrace.simulation.unseen import LEVELS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from dualtrace.analysis.effect_line import Crossing
     from dualtrace.simulation.patient_analyses import Analysis
     from dualtrace.simulation.reported import Fear
     from dualtrace.simulation.summary import Summary
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 _FEARS = (20.0, 40.0, 60.0, 80.0)
 """SUDS at the end of a session at which the effect of the drug is printed."""
+
+_MOST_FEAR = 100.0
 
 
 def summary_text(found: Summary) -> str:
@@ -179,13 +182,18 @@ def _moderated(one: Analysis) -> str:
     effects = zip(_FEARS, found.effect_at(_FEARS).estimate, strict=True)
     each = ", ".join(f"{_fixed(float(value), 1)} at {fear:.0f} SUDS" for fear, value in effects)
     change = _with(*_three((10 * found.estimate, 10 * found.ci_lb, 10 * found.ci_ub), SLOPE))
-    crossing = found.crossing()
-    bounds = f"CI {crossing.lower:.0f} to {crossing.upper:.0f}" if crossing.bounded else "CI not bounded"
     return (
         f"difference by fear at the end: {each}\n"
-        f"change per 10 SUDS (CI): {change}, p {p_value(float(found.p[SLOPE]))}; "
-        f"its sign changes at {crossing.at:.0f} SUDS ({bounds})"
+        f"change per 10 SUDS (CI): {change}, p {p_value(float(found.p[SLOPE]))}; {sign_change(found.crossing())}"
     )
+
+
+def sign_change(crossing: Crossing) -> str:
+    """Say where on the scale of distress a difference changes sign, if it does."""
+    bounds = f"CI {crossing.lower:.0f} to {crossing.upper:.0f}" if crossing.bounded else "CI not bounded"
+    if 0 <= crossing.at <= _MOST_FEAR:
+        return f"its sign changes at {crossing.at:.0f} SUDS ({bounds})"
+    return f"its sign does not change between 0 and {_MOST_FEAR:.0f} SUDS ({bounds})"
 
 
 _PRINTED: dict[str, Callable[[Analysis], str]] = {
