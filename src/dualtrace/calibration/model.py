@@ -81,6 +81,11 @@ class Problem:
         """Number of trials."""
         return len(self.subjects)
 
+    @property
+    def precision(self) -> Any:  # noqa: ANN401 - a NumPy type
+        """In which patients are followed."""
+        return self.population.quality.dtype
+
     def in_precision(self, dtype: Any) -> Problem:  # noqa: ANN401 - a NumPy type
         """The same trials, patients followed in another precision."""
         courses, population = _in_precision((self.courses, self.population), dtype)
@@ -146,7 +151,7 @@ def predictions(problem: Problem, rival: Rival, shared: Mapping[str, Any], devia
     rows = problem.rows
     if not rival.is_mechanism:
         return _statistical(rows, rival, shared, deviations)
-    precise, precision = problem.rows.y.dtype, problem.population.quality.dtype
+    precise, precision = problem.rows.y.dtype, problem.precision
     constants, lookup = constants_at(rival, shared, deviations, problem.disorder_of_arm)
     rows, constants = _in_precision((rows, constants), precision)
     found = predicted(
@@ -230,6 +235,7 @@ def likelihoods_of(problem: Problem, rival: Rival, shared: Mapping[str, Any], ex
         trials=problem.trials,
         heterogeneity=shared["calibration.heterogeneity"],
         shared=load_parameters().number("calibration.shared_error", "1"),
+        precision=problem.precision,
     )
     if not rival.is_mechanism:
         return of_trials, xp.zeros_like(of_trials[0])
