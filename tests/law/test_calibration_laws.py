@@ -50,8 +50,9 @@ def test_exact_rows_of_a_trial_follow_the_dense_normal_law(problem: Problem) -> 
         ratio = np.isin(np.asarray(rows.standard)[mine], (2, 3))
         effects = np.asarray(rows.standard)[mine] < INTERACTION
         common = effects * np.sqrt(rho * v + (np.where(ratio, np.pi / np.sqrt(3), 1) * tau) ** 2)
+        alone = 1 + tau**2 * np.asarray(rows.patients)[mine] / 2
         law = stats.multivariate_normal(
-            np.asarray(predicted)[mine], np.outer(common, common) + np.diag((1 - rho * effects) * v)
+            np.asarray(predicted)[mine], np.outer(common, common) + np.diag(np.where(effects, (1 - rho) * v, alone))
         )
         assert float(found[trial]) == pytest.approx(law.logpdf(np.asarray(rows.y)[mine]), abs=1e-6)
 

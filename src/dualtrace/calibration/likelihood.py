@@ -47,8 +47,8 @@ def trial_log_likelihoods(
 
     ``e`` is what the trial's rows have in common: the part :math:`\rho` of their sampling error (they measure the
     same patients) and the trial's own deviation from the model, with SD :math:`\tau` in SMD and :math:`c_r = \pi /
-    \sqrt 3` on the log-odds scale. Intervals contribute the probability of their inside. An interaction is a
-    statistic with variance 1 and shares nothing with the effects: :math:`s_r = 0`.
+    \sqrt 3` on the log-odds scale. Intervals contribute the probability of their inside. An interaction shares
+    nothing with the effects (:math:`s_r = 0`); its variance is that of :func:`interaction_variance`.
 
     Parameters
     ----------
@@ -65,13 +65,24 @@ def trial_log_likelihoods(
     factor = xp.where((rows.standard == 2) | (rows.standard == 3), _LOGISTIC_SD, 1.0)
     part = xp.where(rows.standard == INTERACTION, 0.0, 1.0)
     common = part * xp.sqrt(shared * rows.v + (factor * heterogeneity) ** 2)
-    own = xp.sqrt((1 - part * xp.asarray(shared)) * rows.v)
+    alone = interaction_variance(rows.patients, heterogeneity)
+    own = xp.sqrt(xp.where(rows.standard == INTERACTION, alone, (1 - xp.asarray(shared)) * rows.v))
     each = _log_density(rows, predicted[:, None] + common[:, None] * _GRID, own[:, None], precision)
     member = (xp.asarray(np.arange(trials))[:, None] == rows.trial[None, :]) & of_effect
     together = xp.einsum("tr,rq->tq", xp.where(member, 1.0, 0.0), each)
     weighted = together - 0.5 * _GRID**2 + np.log((_GRID[1] - _GRID[0]) / np.sqrt(2 * np.pi))
     highest = xp.max(weighted, axis=-1, keepdims=True)
     return highest[:, 0] + xp.log(xp.sum(xp.exp(weighted - highest), axis=-1))
+
+
+def interaction_variance(patients: Array, heterogeneity: ArrayLike) -> Array:
+    r"""Variance of the statistic of an interaction around what is expected, :math:`1 + \tau^2 m / 2`.
+
+    Sampling gives 1. Trials differ from the model by :math:`\tau` SMD in the drug's effect, and as much per SD of the
+    covariate in what changes it: over the standard error of two slopes with ``m`` patients each, about
+    :math:`\sqrt{2 / m}` SMD per SD, that is :math:`\tau \sqrt{m / 2}` of the statistic.
+    """
+    return 1 + xp.asarray(heterogeneity) ** 2 * patients / 2
 
 
 def placebo_log_likelihood(rows: Rows, predicted: Array, *, placebo_sd: ArrayLike) -> Array:

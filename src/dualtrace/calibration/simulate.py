@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from dualtrace.calibration.likelihood import interaction_variance
 from dualtrace.calibration.model import HETEROGENEITY, PLACEBO_SD, Problem
 from dualtrace.calibration.moderation import INTERACTION
 from dualtrace.calibration.place import derived_at, middle, shared_at
@@ -50,8 +51,9 @@ def errors_of(rows: Rows, *, heterogeneity: float, placebo_sd: float) -> Errors:
     r"""Errors of the rows.
 
     Effects share :math:`\sqrt{\rho v + (c \tau)^2}` and own :math:`\sqrt{(1 - \rho) v}`
-    (:func:`dualtrace.calibration.likelihood.trial_log_likelihoods`); interactions share nothing; changes with placebo
-    own :math:`\sqrt{v + \sigma_p^2}`.
+    (:func:`dualtrace.calibration.likelihood.trial_log_likelihoods`); interactions share nothing
+    (:func:`dualtrace.calibration.likelihood.interaction_variance`); changes with placebo own :math:`\sqrt{v +
+    \sigma_p^2}`.
 
     Parameters
     ----------
@@ -65,7 +67,8 @@ def errors_of(rows: Rows, *, heterogeneity: float, placebo_sd: float) -> Errors:
     factor = np.where((standard == 2) | (standard == 3), _LOGISTIC_SD, 1.0)
     effect = (standard >= 0) & (standard < INTERACTION)
     common = np.where(effect, np.sqrt(shared * v + (factor * heterogeneity) ** 2), 0.0)
-    alone = np.where(standard == INTERACTION, v, v + placebo_sd**2)
+    of_interaction = interaction_variance(np.asarray(rows.patients, float), heterogeneity)
+    alone = np.where(standard == INTERACTION, of_interaction, v + placebo_sd**2)
     return Errors(common, np.sqrt(np.where(effect, (1 - shared) * v, alone)))
 
 
