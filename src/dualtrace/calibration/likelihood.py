@@ -75,14 +75,14 @@ def trial_log_likelihoods(
     return highest[:, 0] + xp.log(xp.sum(xp.exp(weighted - highest), axis=-1))
 
 
-def interaction_variance(patients: Array, heterogeneity: ArrayLike) -> Array:
+def interaction_variance(patients: ArrayLike, heterogeneity: ArrayLike) -> Array:
     r"""Variance of the statistic of an interaction around what is expected, :math:`1 + \tau^2 m / 2`.
 
     Sampling gives 1. Trials differ from the model by :math:`\tau` SMD in the drug's effect, and as much per SD of the
     covariate in what changes it: over the standard error of two slopes with ``m`` patients each, about
     :math:`\sqrt{2 / m}` SMD per SD, that is :math:`\tau \sqrt{m / 2}` of the statistic.
     """
-    return 1 + xp.asarray(heterogeneity) ** 2 * patients / 2
+    return 1 + xp.asarray(heterogeneity) ** 2 * xp.asarray(patients) / 2
 
 
 def placebo_log_likelihood(rows: Rows, predicted: Array, *, placebo_sd: ArrayLike) -> Array:
