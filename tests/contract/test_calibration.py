@@ -101,6 +101,7 @@ def test_chains_in_different_places_do_not_pass(short: Posterior) -> None:
     apart["effect"][1, :, 0] += 1
     assert [failure.split(":")[0] for failure in replace(good, scores=apart).failures] == ["effect[SAD]"]
     assert replace(good, divergences=3).failures[0].startswith("3 divergent transitions (must be none); raise")
+    assert replace(good, divergences=1).failures[0].startswith("1 divergent transition (must be none); raise")
 
 
 def test_parameters_that_keep_their_prior_have_no_contraction(short: Posterior) -> None:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import dualtrace as dt
-from dualtrace.calibration.model import Problem, log_likelihoods, predictions, problem_of
+from dualtrace.calibration.model import HETEROGENEITY, Problem, log_likelihoods, predictions, problem_of
 from dualtrace.calibration.moderation import INTERACTION, Covariate, interaction, moderations_of, slope
 from dualtrace.calibration.place import middle, shared_at
 from dualtrace.calibration.rivals import rival
@@ -55,7 +55,7 @@ def test_slope_and_statistic_are_those_of_regressions_of_simulated_trials() -> N
 def test_without_a_drug_effect_nothing_is_moderated_and_findings_have_their_normal_probability(
     problem: Problem,
 ) -> None:
-    """Independent answer: the probability of each interval under the standard normal law."""
+    """Independent answer: the probability of each interval under the normal law of a statistic."""
     none = rival("none")
     place = middle(none)
     trials, _ = log_likelihoods(problem, none, shared_at(none, place), {})
@@ -68,7 +68,9 @@ def test_without_a_drug_effect_nothing_is_moderated_and_findings_have_their_norm
     )
     alone = Problem(problem.subjects, problem.courses, problem.population, narrow, problem.disorder_of_arm)
     found, _ = log_likelihoods(alone, none, shared_at(none, place), {})
-    inside = np.log(stats.norm.cdf(np.asarray(rows.upper)) - stats.norm.cdf(np.asarray(rows.lower)))
+    tau = float(shared_at(none, place)[HETEROGENEITY])
+    law = stats.norm(scale=np.sqrt(1 + tau**2 * np.asarray(rows.patients) / 2))
+    inside = np.log(law.cdf(np.asarray(rows.upper)) - law.cdf(np.asarray(rows.lower)))
     expected = np.bincount(np.asarray(rows.trial)[findings], inside[findings], minlength=problem.trials)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert not np.allclose(found, trials)

@@ -179,8 +179,9 @@ class Posterior:
             if not (rhat <= RHAT and ess >= ESS)
         ]
         if self.divergences:
+            transitions = "transition" if self.divergences == 1 else "transitions"
             failed.append(
-                f"{self.divergences} divergent transitions (must be none); raise the wanted acceptance "
+                f"{self.divergences} divergent {transitions} (must be none); raise the wanted acceptance "
                 f"(now {self.settings.get('target_accept')}) or take more warm-up"
             )
         return tuple(failed)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dualtrace.calibration.fit import chain_program, compiled, joined
+from dualtrace.calibration.outcomes import reported_in
 from dualtrace.calibration.place import at
 from dualtrace.calibration.posterior import columns_of
 from dualtrace.calibration.provenance import constants_digest, contents_of
@@ -113,16 +114,15 @@ def ranks_of(inputs: Mapping[str, Any], seed: int) -> dict[str, dict[str, NDArra
 def _programs(inputs: str) -> tuple[Maker, Program, Callable[[Place, Problem], float]]:
     """Compile what every made-up data set of the same trials needs, once per process."""
     import json
-    from dataclasses import replace
 
     import jax
 
     given = json.loads(inputs)
     problem, account = problem_for(given), rival(given["account"])
-    summed = jax.jit(lambda place, rows: at(replace(problem, rows=rows), account, place)[0].sum())
+    summed = jax.jit(lambda place, reported: at(problem.with_reported(reported), account, place)[0].sum())
 
     def likelihood(place: Place, made: Problem) -> float:
-        return float(summed(place, made.rows))
+        return float(summed(place, reported_in(made.rows)))
 
     return maker(problem, account), compiled(problem, account, sampler_for(given, 0)), likelihood
 
