@@ -24,6 +24,7 @@ _FEARS = (20.0, 40.0, 60.0, 80.0)
 """SUDS at the end of a session at which the effect of the drug is printed."""
 
 _MOST_FEAR = 100.0
+"""Upper end of SUDS."""
 
 
 def summary_text(found: Summary) -> str:
@@ -193,7 +194,7 @@ def sign_change(crossing: Crossing) -> str:
     bounds = f"CI {crossing.lower:.0f} to {crossing.upper:.0f}" if crossing.bounded else "CI not bounded"
     if 0 <= crossing.at <= _MOST_FEAR:
         return f"its sign changes at {crossing.at:.0f} SUDS ({bounds})"
-    return f"its sign does not change between 0 and {_MOST_FEAR:.0f} SUDS ({bounds})"
+    return f"no change of sign is estimated between 0 and {_MOST_FEAR:.0f} SUDS ({bounds})"
 
 
 _PRINTED: dict[str, Callable[[Analysis], str]] = {
