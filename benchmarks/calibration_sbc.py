@@ -18,7 +18,7 @@ import numpy as np
 
 from dualtrace.calibration.checks_page import p_values
 from dualtrace.calibration.fit import Sampler
-from dualtrace.calibration.provenance import constants_digest, contents_of, digest
+from dualtrace.calibration.provenance import contents_of, digest, model_digest
 from dualtrace.calibration.ranks import rank_tasks
 from dualtrace.calibration.rivals import rival
 from dualtrace.evidence.load import load
@@ -57,7 +57,7 @@ def result(account: str, runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "account": account,
         "dualtrace": package_version(),
-        "constants": constants_digest(),
+        "model": model_digest(),
         "trials": [trial.id for trial in trials],
         "trials_digest": digest(contents_of(trials)),
         "points": POINTS,

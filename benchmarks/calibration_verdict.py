@@ -22,7 +22,7 @@ import numpy as np
 
 from dualtrace.calibration.fit import Sampler
 from dualtrace.calibration.operating import Reading, verdict_task
-from dualtrace.calibration.provenance import constants_digest, contents_of, digest
+from dualtrace.calibration.provenance import contents_of, digest, model_digest
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.evidence.load import load
@@ -87,7 +87,7 @@ def main() -> None:
     cells = [cell(*CELLS[n], tables[n :: len(CELLS)]) for n in range(len(CELLS))]
     found = {
         "dualtrace": package_version(),
-        "constants": constants_digest(),
+        "model": model_digest(),
         "trials": len(trials),
         "trials_digest": digest(contents_of(trials)),
         "points": POINTS,

@@ -101,7 +101,7 @@ def findings(mine: Sequence[float] = (-1.0, -1.0, -1.0, -1.0), **changes: Any) -
     given: dict[str, Any] = {
         "provenance": Provenance(
             dualtrace="0.1.0",
-            constants="c" * 64,
+            model="c" * 64,
             trials="t" * 64,
             method="nuts",
             points=32,

@@ -121,7 +121,7 @@ def test_a_posterior_comes_back_from_its_file_with_its_provenance(short: Posteri
     read = load_posterior(tmp_path / "fit.nc")
     assert (read.account, read.method, read.trials) == (short.account, short.method, short.trials)
     assert dict(read.settings) == dict(short.settings)
-    assert {"dualtrace", "constants", "trials", "points", "seed", "warmup"} <= set(read.settings)
+    assert {"dualtrace", "model", "trials", "points", "seed", "warmup"} <= set(read.settings)
     for name, part in short.scores.items():
         np.testing.assert_array_equal(read.scores[name], part)
     np.testing.assert_array_equal(read.log_likelihood, short.log_likelihood)

@@ -43,10 +43,10 @@ def test_the_page_of_checks_shows_the_stored_results() -> None:
 def test_results_of_other_constants_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in RESULTS.glob("*.json"):
         (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    made = json.loads((RESULTS / "calibration_verdict.json").read_text(encoding="utf-8"))["constants"]
-    monkeypatch.setattr("dualtrace.calibration.checks_page.constants_digest", lambda: made)
+    made = json.loads((RESULTS / "calibration_verdict.json").read_text(encoding="utf-8"))["model"]
+    monkeypatch.setattr("dualtrace.calibration.checks_page.model_digest", lambda: made)
     assert "before the mechanism's equations" not in checks_page(tmp_path)
-    monkeypatch.setattr("dualtrace.calibration.checks_page.constants_digest", lambda: "another")
+    monkeypatch.setattr("dualtrace.calibration.checks_page.model_digest", lambda: "another")
     assert checks_page(tmp_path).count("before the mechanism's equations") == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dualtrace.calibration.findings import Findings, load_findings
 from dualtrace.calibration.model_card import model_card
-from dualtrace.calibration.provenance import constants_digest, contents_of, digest
+from dualtrace.calibration.provenance import contents_of, digest, model_digest
 from dualtrace.calibration.rivals import RIVALS
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.report.document import Bullets, Callout, Folded, Paragraph, Picture, Section, Table, plain
@@ -101,10 +101,10 @@ def test_checks_that_failed_are_listed(trials: tuple[Trial, ...]) -> None:
     assert not any(isinstance(block, Folded) and "failed" in block.title for block in good.blocks)
 
 
-def test_other_trials_or_constants_are_said_with_the_command(trials: tuple[Trial, ...]) -> None:
+def test_other_trials_or_another_model_are_said_with_the_command(trials: tuple[Trial, ...]) -> None:
     own = {
         "trials": digest(contents_of(subject.trial for subject in subjects_of(trials))),
-        "constants": constants_digest(),
+        "model": model_digest(),
     }
 
     def stale(**changes: str) -> list[str]:
@@ -114,8 +114,8 @@ def test_other_trials_or_constants_are_said_with_the_command(trials: tuple[Trial
 
     assert stale() == []
     assert stale(trials="x")[0].startswith("These findings come from other trials than this report")
-    assert "dualtrace calibrate findings --out FILE" in stale(constants="x")[0]
-    assert "other trials and constants than" in stale(constants="x", trials="x")[0]
+    assert "dualtrace calibrate findings --out FILE" in stale(model="x")[0]
+    assert "another model and other trials than" in stale(model="x", trials="x")[0]
 
 
 def test_an_approximation_is_marked(trials: tuple[Trial, ...]) -> None:

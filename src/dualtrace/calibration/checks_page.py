@@ -9,7 +9,7 @@ import numpy as np
 
 from dualtrace.calibration.compare import BASELINE
 from dualtrace.calibration.operating import RIVAL, Reading, wilson
-from dualtrace.calibration.provenance import constants_digest
+from dualtrace.calibration.provenance import model_digest
 from dualtrace.calibration.ranks import band, chi_square
 from dualtrace.calibration.rivals import rival
 from dualtrace.mechanism.markdown import paragraph, table
@@ -64,8 +64,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _stale(found: Mapping[str, Any]) -> list[str]:
-    """A warning where the results were made with other constants, or priors, than those shipped."""
-    if found["constants"] == constants_digest():
+    """A warning where the results were made with another model, or other constants or priors, than those shipped."""
+    if found["model"] == model_digest():
         return []
     return [
         *paragraph(

@@ -40,8 +40,8 @@ class Provenance(Frozen):
 
     Attributes
     ----------
-    dualtrace, constants, trials
-        Version, and SHA-256 of the constants and of the trials that were used.
+    dualtrace, model, trials
+        Version, and SHA-256 of the model (version of its equations, and constants) and of the trials that were used.
     method
         ``nuts``, or ``laplace`` for an approximation.
     points, seed, chains, warmup, draws
@@ -51,7 +51,7 @@ class Provenance(Frozen):
     """
 
     dualtrace: Text
-    constants: Text
+    model: Text
     trials: Text
     method: Text
     points: int

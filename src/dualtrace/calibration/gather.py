@@ -121,7 +121,7 @@ def _provenance(setup: Setup, found: Contest) -> Provenance:
     first, sampler = found.posteriors[0], setup.sampler
     return Provenance(
         dualtrace=first.settings["dualtrace"],
-        constants=first.settings["constants"],
+        model=first.settings["model"],
         trials=first.settings["trials"],
         method=first.method.value,
         points=setup.points,

@@ -169,6 +169,6 @@ def _provenance(findings: Findings) -> str:
         f"Data: {len(findings.trials)} trials, {findings.count('number')} effects as numbers, "
         f"{findings.count('interval')} as intervals, {findings.count('direction')} as directions, "
         f"{findings.count('moderator')} findings on when the drug helps. Fits: {how}; {p.points} quasi-random "
-        f"patients, seed {p.seed}, dualtrace {p.dualtrace}; trials `{p.trials[:12]}`, constants "
-        f"`{p.constants[:12]}` (SHA-256)."
+        f"patients, seed {p.seed}, dualtrace {p.dualtrace}; trials `{p.trials[:12]}`, model "
+        f"`{p.model[:12]}` (SHA-256 of its version and constants)."
     )

@@ -21,7 +21,7 @@ from dualtrace.calibration.leave_out import leave_one_out
 from dualtrace.calibration.model import HETEROGENEITY, STRENGTH, priors_of
 from dualtrace.calibration.place import SHARED
 from dualtrace.calibration.posterior import columns_of
-from dualtrace.calibration.provenance import constants_digest, contents_of
+from dualtrace.calibration.provenance import contents_of, model_digest
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.simulate import maker, place_from_prior
 from dualtrace.calibration.tasks import problem_for, sampler_for, settings_of
@@ -82,7 +82,7 @@ def verdict_task(
     """
     inputs = {
         "trials": contents_of(trials),
-        "constants": constants_digest(),
+        "model": model_digest(),
         "account": truth.name,
         "points": points,
         "strength": strength,

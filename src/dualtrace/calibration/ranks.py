@@ -16,7 +16,7 @@ from dualtrace.calibration.fit import chain_program, compiled, joined
 from dualtrace.calibration.outcomes import reported_in
 from dualtrace.calibration.place import at
 from dualtrace.calibration.posterior import columns_of
-from dualtrace.calibration.provenance import constants_digest, contents_of
+from dualtrace.calibration.provenance import contents_of, model_digest
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.simulate import maker, place_from_prior
 from dualtrace.calibration.tasks import problem_for, sampler_for, settings_of
@@ -65,7 +65,7 @@ def rank_tasks(
         raise InputError(f"draws must be a multiple of thin, at least 1; given {sampler.draws} and {thin}")
     inputs = {
         "trials": contents_of(trials),
-        "constants": constants_digest(),
+        "model": model_digest(),
         "account": account.name,
         "points": points,
         "thin": thin,

@@ -15,7 +15,7 @@ from dualtrace.calibration.held_out import mask_of
 from dualtrace.calibration.model import Problem, deviations_of, priors_of, problem_of
 from dualtrace.calibration.place import SHARED
 from dualtrace.calibration.posterior import Method, Posterior
-from dualtrace.calibration.provenance import constants_digest, contents_of, provenance, trials_from
+from dualtrace.calibration.provenance import contents_of, model_digest, provenance, trials_from
 from dualtrace.calibration.rivals import Rival, rival
 from dualtrace.calibration.targets import DISORDERS, subjects_of
 from dualtrace.errors import InputError
@@ -60,7 +60,7 @@ def fit_tasks(
     """
     inputs = {
         "trials": contents_of(trials),
-        "constants": constants_digest(),
+        "model": model_digest(),
         "account": account.name,
         "points": points,
         "left_out": sorted(left_out),
@@ -151,10 +151,10 @@ def problem_for(inputs: Mapping[str, Any]) -> Problem:
     Raises
     ------
     InputError
-        The constants are not those that the task was made with.
+        The model is not the one that the task was made with.
     """
-    if inputs["constants"] != constants_digest():
-        raise InputError("the constants are not what they were when the fit began; begin it anew")
+    if inputs["model"] != model_digest():
+        raise InputError("the model or its constants are not what they were when the fit began; begin it anew")
     return _laid_out(canonical(inputs["trials"]), inputs["points"])
 
 

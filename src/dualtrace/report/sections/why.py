@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dualtrace.calibration.compare import BASELINE, MECHANISM, verdict
 from dualtrace.calibration.findings import COMMAND, load_findings
-from dualtrace.calibration.provenance import constants_digest, contents_of, digest
+from dualtrace.calibration.provenance import contents_of, digest, model_digest
 from dualtrace.calibration.rivals import RIVALS, rival
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.errors import InputError
@@ -112,7 +112,7 @@ def why(trials: Sequence[Trial], findings: Findings | None = None) -> Section:
 
 
 def _stale(shown: Findings, trials: Sequence[Trial]) -> Iterator[str]:
-    """Sentences where the findings come from other trials or constants than those at hand."""
+    """Sentences where the findings come from other trials or another model than those at hand."""
     try:
         now = digest(contents_of(subject.trial for subject in subjects_of(trials)))
     except InputError as error:
@@ -121,14 +121,14 @@ def _stale(shown: Findings, trials: Sequence[Trial]) -> Iterator[str]:
     other = [
         what
         for what, given, here in (
-            ("trials", now, shown.provenance.trials),
-            ("constants", constants_digest(), shown.provenance.constants),
+            ("another model", model_digest(), shown.provenance.model),
+            ("other trials", now, shown.provenance.trials),
         )
         if given != here
     ]
     if other:
         yield (
-            f"These findings come from other {' and '.join(other)} than this report: what follows does not speak of "
+            f"These findings come from {' and '.join(other)} than this report: what follows does not speak of "
             f"them. To make findings of your own, run {COMMAND} with the same --trials; it takes hours."
         )
 
