@@ -63,7 +63,7 @@ class Sampler:
     chains: int = 4
     warmup: int = 300
     draws: int = 600
-    target_accept: float = 0.9
+    target_accept: float = 0.95
     max_tree_depth: int = 7
     seed: int = 1
     dense: bool = False

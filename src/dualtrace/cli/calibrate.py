@@ -21,7 +21,7 @@ def fit_options(command: Command) -> Command:
     for option in (
         click.option("--quick", is_flag=True, help="Approximate at the mode instead of sampling; marked as such."),
         click.option("--seed", type=int, default=1, show_default=True, help="Of starts and sampling."),
-        click.option("--target-accept", type=float, default=0.9, show_default=True, help="Wanted acceptance."),
+        click.option("--target-accept", type=float, default=0.95, show_default=True, help="Wanted acceptance."),
         click.option("--depth", type=int, default=7, show_default=True, help="Deepest tree of NUTS."),
         click.option("--warmup", type=int, default=300, show_default=True, help="Draws to tune each chain."),
         click.option("--draws", type=int, default=600, show_default=True, help="Draws of each chain."),
