@@ -5,24 +5,25 @@
 Trials with the designs, sizes and forms of report of the real ones are made up from the dual trace and from
 extinction only: with all constants drawn from their priors, and with a drug that acts strongly (factor 3 on its
 boost, SD between trials 0.1, all else from the priors). The dual trace, extinction only and one effect per disorder
-are fitted to each and compared by trials left out. One short chain of NUTS and 4 quasi-random patients stand for each
+are fitted to each and compared by trials left out. One chain of NUTS and 16 quasi-random patients stand for each
 fit, in the making as in the fitting; trials whose weights are unreliable are counted, not refitted. A command that
-was stopped goes on where it was; ``--write`` puts the result into ``benchmarks/results``, from where ``docs/make.py``
-makes the page.
+was stopped goes on where it was; ``--write`` puts the result into the package, whose report
+shows it beside the verdict; ``docs/make.py`` makes the page.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dualtrace.calibration.compare import MECHANISM
 from dualtrace.calibration.fit import Sampler
-from dualtrace.calibration.operating import Reading, verdict_task
+from dualtrace.calibration.operating import CONVERGED, verdict_task
 from dualtrace.calibration.provenance import contents_of, digest, model_digest
+from dualtrace.calibration.reliability import RIVAL, SHIPPED, Against, Cell, Reading, Reliability
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.evidence.load import load
@@ -34,38 +35,40 @@ from dualtrace.runner.workers import Workers
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-RESULT = Path(__file__).parent / "results" / "calibration_verdict.json"
-POINTS, STRONG = 4, 3.0
-SAMPLER = Sampler(chains=1, warmup=100, draws=150, target_accept=0.8, max_tree_depth=6, dense=False)
-CELLS = tuple((truth, strength) for truth in ("dual_trace", "extinction_only") for strength in (None, STRONG))
+POINTS, STRONG = 16, 3.0
+SAMPLER = Sampler(chains=1, warmup=200, draws=300, target_accept=0.9, max_tree_depth=6, dense=False)
+CELLS = tuple((truth, strength) for truth in (MECHANISM, RIVAL) for strength in (None, STRONG))
 """What trials are made up from: account, and strength of the drug where it is not drawn."""
 
 
-def cell(truth: str, strength: float | None, tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What came of the data sets of one cell, as plain content."""
-    found: dict[str, Any] = {"truth": truth, "strength": strength, "sets": len(tables), "against": {}}
-    for place, other in enumerate(str(name) for name in tables[0]["differences"]["other"]):
-        rows = [table["differences"] for table in tables]
-        found["against"][other] = {
-            "readings": {one.value: sum(str(row["reading"][place]) == one for row in rows) for one in Reading},
-            "other_better": sum(float(row["difference"][place]) < -2 * float(row["se"][place]) for row in rows),
-            "differences": [round(float(row["difference"][place]), 2) for row in rows],
-            "se": [round(float(row["se"][place]), 2) for row in rows],
-        }
+def cell(truth: str, strength: float | None, tables: Sequence[Mapping[str, Any]]) -> Cell:
+    """What came of the data sets of one cell."""
     fits = [table["fits"] for table in tables]
-    for n, account in enumerate(str(name) for name in fits[0]["account"]):
-        found.setdefault("unreliable", {})[account] = sum(int(fit["unreliable"][n] > 0) for fit in fits)
-        found.setdefault("unreliable_trials", {})[account] = sum(int(fit["unreliable"][n]) for fit in fits)
-        found.setdefault("divergences", {})[account] = sum(int(fit["divergences"][n]) for fit in fits)
-    inside = np.array(
-        [
-            (t["recovery"]["low"] < t["recovery"]["truth"]) & (t["recovery"]["truth"] < t["recovery"]["high"])
-            for t in tables
-        ]
+    accounts = [str(name) for name in fits[0]["account"]]
+    recovered = [table["recovery"] for table in tables]
+    inside = np.array([(r["low"] < r["truth"]) & (r["truth"] < r["high"]) for r in recovered])
+    return Cell(
+        truth=truth,
+        strength=strength,
+        sets=len(tables),
+        converged=sum(bool((np.asarray(fit["rhat"]) <= CONVERGED).all()) for fit in fits),
+        against={
+            str(other): _against(place, tables) for place, other in enumerate(tables[0]["differences"]["other"])
+        },
+        unreliable={name: sum(int(fit["unreliable"][n] > 0) for fit in fits) for n, name in enumerate(accounts)},
+        divergences={name: sum(int(fit["divergences"][n]) for fit in fits) for n, name in enumerate(accounts)},
+        inside_90={str(name): int(inside[:, i].sum()) for i, name in enumerate(recovered[0]["quantity"])},
     )
-    names = [str(name) for name in tables[0]["recovery"]["quantity"]]
-    found["inside_90"] = {name: int(inside[:, i].sum()) for i, name in enumerate(names)}
-    return found
+
+
+def _against(place: int, tables: Sequence[Mapping[str, Any]]) -> Against:
+    rows = [table["differences"] for table in tables]
+    read = [Reading(str(row["reading"][place])) for row in rows]
+    return Against(
+        readings={one: read.count(one) for one in Reading},
+        differences=tuple(round(float(row["difference"][place]), 2) for row in rows),
+        se=tuple(round(float(row["se"][place]), 2) for row in rows),
+    )
 
 
 def main() -> None:
@@ -85,20 +88,21 @@ def main() -> None:
     run = run_tasks(tasks, Store.open(options.store), workers=Workers(processes=options.workers))
     tables = list(run)
     cells = [cell(*CELLS[n], tables[n :: len(CELLS)]) for n in range(len(CELLS))]
-    found = {
-        "dualtrace": package_version(),
-        "model": model_digest(),
-        "trials": len(trials),
-        "trials_digest": digest(contents_of(trials)),
-        "points": POINTS,
-        "warmup": SAMPLER.warmup,
-        "draws": SAMPLER.draws,
-        "cells": cells,
-    }
+    found = Reliability(
+        dualtrace=package_version(),
+        model=model_digest(),
+        trials=len(trials),
+        trials_digest=digest(contents_of(trials)),
+        points=POINTS,
+        warmup=SAMPLER.warmup,
+        draws=SAMPLER.draws,
+        cells=tuple(cells),
+    )
     for one in cells:
-        print(one["truth"], one["strength"], {other: row["readings"] for other, row in one["against"].items()})
+        read = {other: dict(row.readings) for other, row in one.against.items()}
+        print(one.truth, one.strength, f"{one.converged} of {one.sets} converged", read)
     if options.write:
-        RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        found.save(SHIPPED)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from dualtrace.calibration.checks_page import checks_page
 from dualtrace.calibration.findings import load_findings
 from dualtrace.calibration.model_card import model_card
+from dualtrace.calibration.reliability import load_reliability
 from dualtrace.evidence.load import load
 from dualtrace.evidence.schema import write_schema
 from dualtrace.report.analysis import HEADLINE, analyse
@@ -41,7 +42,7 @@ def main() -> None:
     readme.write_text(text, encoding="utf-8")
     CARD.write_text(model_card(load_findings()), encoding="utf-8")
     write_schema()
-    CHECKS.write_text(checks_page(RESULTS), encoding="utf-8")
+    CHECKS.write_text(checks_page(RESULTS, load_reliability()), encoding="utf-8")
 
 
 if __name__ == "__main__":

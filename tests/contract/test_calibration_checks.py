@@ -17,10 +17,11 @@ from dualtrace.calibration.compare import compare, verdict
 from dualtrace.calibration.fit import Sampler, chain_program, compiled
 from dualtrace.calibration.leave_out import LeftOut
 from dualtrace.calibration.model import HETEROGENEITY, STRENGTH, problem_of
-from dualtrace.calibration.operating import Reading, acting, reading, verdict_task, wilson
+from dualtrace.calibration.operating import acting, verdict_task
 from dualtrace.calibration.outcomes import reported_in
 from dualtrace.calibration.place import shared_at
 from dualtrace.calibration.ranks import LIKELIHOOD, rank_tasks
+from dualtrace.calibration.reliability import SHIPPED, Reading, load_reliability, reading, wilson
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.simulate import maker, place_from_prior
 from dualtrace.calibration.targets import subjects_of
@@ -37,17 +38,23 @@ TRIALS = tuple(trial for trial in dt.evidence.load() if trial.id in CHOSEN)
 
 def test_the_page_of_checks_shows_the_stored_results() -> None:
     page = (ROOT / "docs" / "calibration_checks.md").read_text(encoding="utf-8")
-    assert page == checks_page(RESULTS), "run python docs/make.py"
+    assert page == checks_page(RESULTS, load_reliability()), "run python docs/make.py"
 
 
 def test_results_of_other_constants_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in RESULTS.glob("*.json"):
         (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    made = json.loads((RESULTS / "calibration_verdict.json").read_text(encoding="utf-8"))["model"]
+    verdict = load_reliability()
+    made = json.loads((RESULTS / "calibration_sbc_dual_trace.json").read_text(encoding="utf-8"))["model"]
     monkeypatch.setattr("dualtrace.calibration.checks_page.model_digest", lambda: made)
-    assert "before the mechanism's equations" not in checks_page(tmp_path)
+    assert "before the mechanism's equations" not in checks_page(tmp_path, verdict)
     monkeypatch.setattr("dualtrace.calibration.checks_page.model_digest", lambda: "another")
-    assert checks_page(tmp_path).count("before the mechanism's equations") == 2
+    assert checks_page(tmp_path, verdict).count("before the mechanism's equations") == 1
+    monkeypatch.setattr("dualtrace.calibration.reliability.model_digest", lambda: verdict.model)
+    assert verdict.is_current
+    assert "before the model's equations" not in checks_page(tmp_path, verdict)
+    monkeypatch.setattr("dualtrace.calibration.reliability.model_digest", lambda: "another")
+    assert checks_page(tmp_path, verdict).count("before the model's equations") == 1
 
 
 @pytest.mark.parametrize("account", SAMPLED)
@@ -76,13 +83,29 @@ def test_ranks_of_draws_that_are_too_narrow_would_be_found_in_the_stored_form() 
 
 
 def test_the_stored_verdicts_are_of_both_accounts_and_every_set_has_one_reading() -> None:
-    found = json.loads((RESULTS / "calibration_verdict.json").read_text(encoding="utf-8"))
-    assert {(cell["truth"], cell["strength"] is None) for cell in found["cells"]} == {
+    found = load_reliability()
+    assert [(cell.truth, cell.strength is None) for cell in found.cells] == [
         (truth, drawn) for truth in ("dual_trace", "extinction_only") for drawn in (True, False)
-    }
-    for cell in found["cells"]:
-        for row in cell["against"].values():
-            assert sum(row["readings"].values()) == cell["sets"] == len(row["differences"])
+    ]
+    for cell in found.cells:
+        assert set(cell.against) == {"disorder", "extinction_only"}
+        for row in cell.against.values():
+            read = [d >= 0 and (d > 2 * se) + 1 for d, se in zip(row.differences, row.se, strict=True)]
+            assert [row.count(one) for one in Reading] == [read.count(n) for n in range(3)]
+
+
+def test_a_record_of_verdicts_that_lacks_a_set_is_refused_with_the_command(tmp_path: Path) -> None:
+    content = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    path = tmp_path / "reliability.json"
+    content["cells"][1]["sets"] += 1
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=r"cells\.1: .* each read once; make it anew: python benchmarks/calib"):
+        load_reliability(path)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match="must hold how often the verdict is right"):
+        load_reliability(path)
+    with pytest.raises(InputError, match="No such file"):
+        load_reliability(tmp_path / "none.json")
 
 
 def compared(mine: list[float]) -> Any:

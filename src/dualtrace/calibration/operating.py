@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from dualtrace.calibration.model import HETEROGENEITY, STRENGTH, priors_of
 from dualtrace.calibration.place import SHARED
 from dualtrace.calibration.posterior import columns_of
 from dualtrace.calibration.provenance import contents_of, model_digest
+from dualtrace.calibration.reliability import RIVAL, reading
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.simulate import maker, place_from_prior
 from dualtrace.calibration.tasks import problem_for, sampler_for, settings_of
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dualtrace.calibration.compare import Difference
     from dualtrace.calibration.fit import Program, Sampler
     from dualtrace.calibration.model import Problem
     from dualtrace.calibration.posterior import Posterior
@@ -41,27 +40,14 @@ if TYPE_CHECKING:
     from dualtrace.evidence.record import Trial
 
 VERDICT = "dualtrace.calibration.operating:verdict_of"
-RIVAL = "extinction_only"
 FITTED = (MECHANISM, RIVAL, BASELINE)
 """Accounts that are fitted to every made-up data set."""
 
+CONVERGED = 1.05
+"""Largest split R-hat of a chain that counts as converged; the gate of real fits, 1.01, is for four long chains."""
+
 _CALM = 0.1
 """SD between trials (SMD) where the drug is said to act strongly: what the trials say is then due to the drug."""
-
-
-class Reading(StrEnum):
-    """What the verdict says of the dual trace against another account."""
-
-    WORSE = "worse"  # predicts unseen trials worse: nothing may be said
-    NO_WORSE = "no worse"  # predicts them better, by less than two standard errors
-    BETTER = "better"  # by more
-
-
-def reading(found: Difference) -> Reading:
-    """Read a difference as :func:`dualtrace.calibration.compare.verdict` does."""
-    if found.difference < 0:
-        return Reading.WORSE
-    return Reading.BETTER if found.decides else Reading.NO_WORSE
 
 
 def verdict_task(
@@ -98,8 +84,8 @@ def verdict_of(inputs: Mapping[str, Any], seed: int) -> dict[str, dict[str, NDAr
     -------
     dict
         Table ``differences``: of the dual trace from each other account. Table ``fits``: by account the trials whose
-        weights are unreliable, and divergent transitions. Table ``recovery``: by constant of the true account the
-        truth and the central 90 % (normal scores).
+        weights are unreliable, divergent transitions, and the largest R-hat. Table ``recovery``: by constant of the
+        true account the truth and the central 90 % (normal scores).
     """
     account, sampler = rival(inputs["account"]), sampler_for(inputs, seed)
     make, programs = _programs(canonical({**inputs}))
@@ -122,6 +108,7 @@ def verdict_of(inputs: Mapping[str, Any], seed: int) -> dict[str, dict[str, NDAr
             "account": np.array(list(fits)),
             "unreliable": np.array([len(one.to_refit) for one in left_out.values()]),
             "divergences": np.array([fit.divergences for fit in fits.values()]),
+            "rhat": np.array([fit.largest_rhat for fit in fits.values()]),
             "elpd": np.array([one.total for one in left_out.values()]),
         },
         "recovery": _recovery(account, truth, fits[account.name]),
@@ -180,11 +167,3 @@ def _samplers(inputs: str) -> dict[str, Program]:
     given = json.loads(inputs)
     problem = problem_for(given)
     return {name: compiled(problem, rival(name), sampler_for(given, 0)) for name in FITTED}
-
-
-def wilson(count: int, of: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
-    from scipy import stats
-
-    found = stats.binomtest(count, of).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)

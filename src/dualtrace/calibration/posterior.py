@@ -186,6 +186,11 @@ class Posterior:
             )
         return tuple(failed)
 
+    @property
+    def largest_rhat(self) -> float:
+        """Largest R-hat of all parameters and deviations."""
+        return max(self._gates(score)[0] for _, score in columns_of(self.account, self.scores))
+
     def _gates(self, score: NDArray[np.float64]) -> tuple[float, float]:
         if self.method is Method.LAPLACE:
             return float("nan"), self.effective

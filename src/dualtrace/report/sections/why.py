@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from dualtrace.calibration.compare import BASELINE, MECHANISM, verdict
 from dualtrace.calibration.findings import COMMAND, load_findings
 from dualtrace.calibration.provenance import contents_of, digest, model_digest
+from dualtrace.calibration.reliability import RIVAL, load_reliability
+from dualtrace.calibration.reliability_text import MEANING, caveats, frequencies
 from dualtrace.calibration.rivals import RIVALS, rival
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.errors import InputError
@@ -30,6 +32,7 @@ from dualtrace.report.sections.why_tables import (
     kinds_table,
     moderators_table,
     parameters_table,
+    reliability_table,
     said_nothing,
 )
 from dualtrace.report.words import count, listing, number
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dualtrace.calibration.findings import Findings
+    from dualtrace.calibration.reliability import Reliability
     from dualtrace.evidence.record import Trial
     from dualtrace.report.document import Picture
 
@@ -74,7 +78,7 @@ NOT_CONCLUDED = (
 _NEAREST = 2
 
 
-def why(trials: Sequence[Trial], findings: Findings | None = None) -> Section:
+def why(trials: Sequence[Trial], findings: Findings | None = None, reliability: Reliability | None = None) -> Section:
     """Return the chapter.
 
     Parameters
@@ -83,22 +87,27 @@ def why(trials: Sequence[Trial], findings: Findings | None = None) -> Section:
         The evidence of the report; the chapter says so where the findings come from other trials.
     findings
         What is shown; without them those of the package.
+    reliability
+        How often the verdict is right; without it what the package holds.
 
     Raises
     ------
     InputError
-        The findings of the package cannot be read.
+        The findings of the package, or how often the verdict is right, cannot be read.
     """
     shown = load_findings() if findings is None else findings
+    measured = load_reliability() if reliability is None else reliability
     blocks: tuple[Block, ...] = (
         Paragraph((Strong(verdict(shown.comparison())),)),
         *(Paragraph((sentence,)) for sentence in _stale(shown, trials)),
+        Paragraph((" ".join((*frequencies(measured), *caveats(measured))),)),
         Paragraph((QUESTION,)),
         Paragraph((PLAINEST,)),
         Paragraph((_data(shown),)),
         Paragraph((_how(shown),)),
         *(Paragraph((sentence,)) for sentence in _absent(shown)),
         accounts_table(shown),
+        Folded("How often is the verdict right?", tuple(_measured(measured)), on_paper=True),
         *((moderators_table(shown),) if shown.count("moderator") else ()),
         *_pictures(shown),
         *_parameters(shown),
@@ -171,6 +180,13 @@ def _absent(shown: Findings) -> Iterator[str]:
     absent = [one.title for one in RIVALS if one.name not in fitted]
     if absent:
         yield f"Not fitted in this run, and so not judged here: {listing(absent)}."
+
+
+def _measured(found: Reliability) -> Iterator[Block]:
+    """Readings of the verdict on trials made up from a known account."""
+    for other in (BASELINE, RIVAL):
+        yield reliability_table(found, other)
+    yield Paragraph((MEANING,))
 
 
 def _pictures(shown: Findings) -> Iterator[Picture]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dualtrace.calibration.compare import BASELINE
 from dualtrace.calibration.laboratories import rests_on
+from dualtrace.calibration.reliability_text import HEAD, row_of
 from dualtrace.calibration.rivals import rival
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.report.document import Table
@@ -13,6 +14,7 @@ from dualtrace.report.words import estimate, interval, listing, number
 
 if TYPE_CHECKING:
     from dualtrace.calibration.findings import Account, Findings, Influence, Parameter, Row
+    from dualtrace.calibration.reliability import Reliability
 
 _NOTHING, _LITTLE, _MUCH = 0.1, 0.3, 0.6
 _SENSITIVE = 0.05
@@ -78,6 +80,20 @@ def accounts_table(shown: Findings) -> Table:
         tuple(rows),
         numeric=(2, 3, 4, 5),
         note=(_ACCOUNTS,),
+    )
+
+
+def reliability_table(found: Reliability, other: str) -> Table:
+    """Readings of the dual trace against another account, on trials made up from a known one."""
+    return Table(
+        f"why_reliability_{other}",
+        f"The dual trace against {rival(other).title.lower()}, on trials made up from a known account",
+        tuple(text.capitalize() for text in HEAD),
+        tuple(tuple((text,) for text in row_of(cell, other)) for cell in found.cells),
+        numeric=(2,),
+        note=(
+            f"Brackets: 95 % interval (Wilson). Each fit: {found.draws} draws, {found.points} quasi-random patients.",
+        ),
     )
 
 

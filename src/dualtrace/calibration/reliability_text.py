@@ -1,0 +1,72 @@
+"""How often the verdict is right, in words and rows: said alike in the report and in the documentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualtrace.calibration.compare import BASELINE, MECHANISM
+from dualtrace.calibration.reliability import COMMAND, RIVAL, Reading, in_percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dualtrace.calibration.reliability import Cell, Reliability
+
+MOSTLY = 0.9
+"""Share of the sets whose chains must have converged before a frequency may be quoted."""
+
+HEAD = ("made up from", "drug", "sets", *(one.value for one in Reading))
+MEANING = (
+    "To be ahead of plain meta-regression speaks for a mechanism in which it matters how exposure went; extinction "
+    "only can bring it about too. Only the difference from extinction only speaks for the threat trace."
+)
+
+
+def frequencies(found: Reliability) -> Iterator[str]:
+    """How often the dual trace is found when it is true, and when it is false."""
+    for truth, it, means in (
+        (MECHANISM, "it", "how often the dual trace is found when it is true"),
+        (RIVAL, "the dual trace", "how often it is found when it is false"),
+    ):
+        sets = found.sets(truth)
+        plain, only = (in_percent(found.count(truth, other, Reading.BETTER), sets) for other in (BASELINE, RIVAL))
+        yield (
+            f"On trials made up from {_named(truth)}, {it} was better than plain meta-regression in {plain} "
+            f"and better than extinction only in {only} of {sets} sets: {means}."
+        )
+
+
+def caveats(found: Reliability) -> Iterator[str]:
+    """What speaks against quoting the frequencies."""
+    sets, converged = (sum(getattr(cell, name) for cell in found.cells) for name in ("sets", "converged"))
+    if not found.is_current:
+        yield (
+            "How often the verdict is right was measured before the model's equations or constants were last "
+            f"changed; run {COMMAND} before quoting it."
+        )
+    if converged < MOSTLY * sets:
+        yield f"In only {converged} of {sets} sets had all chains converged: these frequencies must not be quoted."
+    else:
+        yield f"In {converged} of {sets} sets all chains had converged; the others are counted with them."
+    rows = {name: sum(cell.unreliable[name] for cell in found.cells) for name in found.cells[0].unreliable}
+    words = ", ".join(f"{100 * count / sets:.0f} % of the fits of {_named(name)}" for name, count in rows.items())
+    yield f"At least one trial had unreliable weights in {words}; it was not refitted, as a real one would be."
+
+
+def row_of(cell: Cell, other: str) -> tuple[str, ...]:
+    """A cell against another account, by :data:`HEAD`."""
+    return (
+        _named(cell.truth),
+        drug_of(cell),
+        str(cell.sets),
+        *(in_percent(cell.against[other].count(one), cell.sets) for one in Reading),
+    )
+
+
+def drug_of(cell: Cell) -> str:
+    """How strongly the drug acts on these data sets."""
+    return "from the prior" if cell.strength is None else f"strong (factor {cell.strength:g})"
+
+
+def _named(account: str) -> str:
+    return {MECHANISM: "the dual trace", RIVAL: "extinction only", BASELINE: "one effect per disorder"}[account]
