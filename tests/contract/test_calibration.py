@@ -22,17 +22,19 @@ from dualtrace.calibration.posterior import Method, Posterior
 from dualtrace.calibration.posterior_file import load_posterior, save_posterior
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.targets import subjects_of
+from dualtrace.calibration.tasks import carried_out, chain_of, fit_tasks, posterior_from
 from dualtrace.cli.calibrate import calibrate
+from dualtrace.cli.calibrated import how_in_words
 from dualtrace.errors import InputError
 from dualtrace.runner.execute import run_tasks
 from dualtrace.runner.store import Store
+from dualtrace.runner.task import Task
 from dualtrace.simulation.draws import sobol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dualtrace.evidence.record import Trial
-    from dualtrace.runner.task import Task
 
 CHOSEN = ("difede2014", "hofmann2013", "kushner2007", "leyfer2019", "otto2010", "smits2020", "storch2010")
 DISORDER = rival("disorder")
@@ -221,6 +223,43 @@ def test_a_contest_fits_again_without_trials_whose_weights_fail(
     assert [task.inputs["left_out"] for task in asked[-2:]] == [("otto2010",)] * 2
     assert all(one.to_refit == () for one in found.comparison.accounts)
     assert all(np.isnan(one.pareto_k).sum() == 1 for one in found.comparison.accounts)
+
+
+def test_chains_that_diverged_are_sampled_again_with_smaller_steps_and_no_others(chosen: tuple[Trial, ...]) -> None:
+    """Chain 0 is sound, chain 1 diverges below 0.99, chain 2 always; results stay in the order of the tasks."""
+    least = {0: 0.0, 1: 0.985, 2: 1.0}
+    asked: list[list[tuple[int, float]]] = []
+
+    def execute(tasks: Sequence[Task]) -> list[Mapping[str, Any]]:
+        pairs = [(task.inputs["chain"], task.inputs["target_accept"]) for task in tasks]
+        asked.append(pairs)
+        return [
+            {"sampling": {"divergent": np.array([False, accept < least[n]])}, "of": (n, accept)}
+            for n, accept in pairs
+        ]
+
+    tasks = fit_tasks(chosen, DISORDER, Sampler(chains=3, target_accept=0.95), points=4)
+    done, results = carried_out(tasks, execute)
+    assert asked == [[(0, 0.95), (1, 0.95), (2, 0.95)], [(1, 0.98), (2, 0.98)], [(1, 0.99), (2, 0.99)]]
+    assert [result["of"] for result in results] == [(0, 0.95), (1, 0.99), (2, 0.99)]
+    assert [(task.inputs["chain"], task.inputs["target_accept"]) for task in done] == [
+        (0, 0.95),
+        (1, 0.99),
+        (2, 0.99),
+    ]
+    assert done[0] == tasks[0]
+    assert {task.seed for task in done} == {tasks[0].seed}
+
+
+def test_a_chain_that_was_sampled_again_is_named(chosen: tuple[Trial, ...]) -> None:
+    sampler = Sampler(chains=2, warmup=20, draws=20, target_accept=0.5, max_tree_depth=3)
+    first, second = fit_tasks(chosen, DISORDER, sampler, points=4)
+    careful = Task(second.function, {**second.plain()["inputs"], "target_accept": 0.98}, second.seed)
+    results = [chain_of(task.plain()["inputs"], task.seed) for task in (first, careful)]
+    found = posterior_from(Setup(chosen, sampler, 4).problem(), DISORDER, sampler, (first, careful), results)
+    assert found.sampled_again == {"1": 0.98}
+    assert "Sampled again with smaller steps, since transitions had diverged: chain 2 (wanted" in how_in_words(found)
+    assert any("(now 0.98)" in one for one in replace(found, divergences=1).failures)
 
 
 def test_the_verb_says_what_the_data_did(folder: Path, tmp_path: Path) -> None:

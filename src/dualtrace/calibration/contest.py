@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
+
+import numpy as np
 
 from dualtrace.calibration.compare import Comparison, compare
 from dualtrace.calibration.fit import Sampler
@@ -11,19 +13,17 @@ from dualtrace.calibration.held_out import SINCE, HeldOut, held_out, newer
 from dualtrace.calibration.leave_out import leave_one_out, with_refits
 from dualtrace.calibration.model import problem_of
 from dualtrace.calibration.targets import subjects_of
-from dualtrace.calibration.tasks import fit_tasks, posterior_from
+from dualtrace.calibration.tasks import carried_out, fit_tasks, posterior_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from dualtrace.calibration.leave_out import LeftOut
     from dualtrace.calibration.model import Problem
     from dualtrace.calibration.posterior import Posterior
     from dualtrace.calibration.rivals import Rival
+    from dualtrace.calibration.tasks import Execute
     from dualtrace.evidence.record import Trial
-    from dualtrace.runner.task import Task
-
-    Execute = Callable[[Sequence[Task]], Iterable[Mapping[str, Any]]]
 
 _Wish = tuple["Rival", tuple[str, ...]]
 """A fit that is asked for: an account, and the trials that do not count."""
@@ -52,15 +52,20 @@ class Setup:
         return problem_of(subjects_of(self.trials), points=self.points)
 
     def fits(self, problem: Problem, wishes: Sequence[_Wish], execute: Execute) -> list[Posterior]:
-        """Fit accounts without some trials each; what is stored is not computed again."""
+        """Fit accounts without some trials each; what is stored is not computed again.
+
+        A chain with divergent transitions is sampled again with smaller steps.
+        """
         tasks = [
             fit_tasks(self.trials, account, self.sampler, points=self.points, quick=self.quick, left_out=left_out)
             for account, left_out in wishes
         ]
-        results = iter(execute([task for own in tasks for task in own]))
+        done, results = carried_out([task for own in tasks for task in own], execute)
+        ends = np.cumsum([len(own) for own in tasks])
+        parts = [slice(end - len(own), end) for end, own in zip(ends, tasks, strict=True)]
         return [
-            posterior_from(problem, account, self.sampler, [next(results) for _ in own], quick=self.quick)
-            for (account, _), own in zip(wishes, tasks, strict=True)
+            posterior_from(problem, account, self.sampler, done[part], results[part], quick=self.quick)
+            for (account, _), part in zip(wishes, parts, strict=True)
         ]
 
 

@@ -180,11 +180,17 @@ class Posterior:
         ]
         if self.divergences:
             transitions = "transition" if self.divergences == 1 else "transitions"
+            now = max(self.settings.get("target_accept", 0.0), *self.sampled_again.values(), 0.0)
             failed.append(
                 f"{self.divergences} divergent {transitions} (must be none); raise the wanted acceptance "
-                f"(now {self.settings.get('target_accept')}) or take more warm-up"
+                f"(now {now}) or take more warm-up"
             )
         return tuple(failed)
+
+    @property
+    def sampled_again(self) -> dict[str, float]:
+        """Chains that were sampled again with smaller steps, since they had diverged, with the wanted acceptance."""
+        return dict(self.settings.get("sampled_again", {}))
 
     @property
     def largest_rhat(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,20 @@ from dualtrace.errors import InputError
 from dualtrace.runner.task import Task, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from dualtrace.evidence.record import Trial
 
+    Execute = Callable[[Sequence[Task]], Iterable[Mapping[str, Any]]]
+    """Runs tasks and gives their results in order."""
+
 CHAIN = "dualtrace.calibration.tasks:chain_of"
 QUICK = "dualtrace.calibration.tasks:approximation_of"
+
+CAREFUL = (0.98, 0.99)
+"""Wanted acceptances with which a chain that had divergent transitions is sampled again, one after the other."""
 
 _Tables = dict[str, dict[str, "NDArray[Any]"]]
 
@@ -71,6 +77,32 @@ def fit_tasks(
     return tuple(Task(CHAIN, {**inputs, **settings, "chain": n}, sampler.seed) for n in range(sampler.chains))
 
 
+def carried_out(tasks: Sequence[Task], execute: Execute) -> tuple[list[Task], list[Mapping[str, Any]]]:
+    """Run the tasks of fits, and chains that had divergent transitions again with smaller steps (:data:`CAREFUL`).
+
+    Returns
+    -------
+    tuple
+        The tasks whose results are used, in the order of those given, and these results.
+    """
+    done = list(tasks)
+    results = list(execute(done))
+    while again := {n: more for n, task in enumerate(done) if (more := _more_careful(task, results[n]))}:
+        for n, result in zip(again, execute(list(again.values())), strict=True):
+            done[n], results[n] = again[n], result
+    return done, results
+
+
+def _more_careful(task: Task, result: Mapping[str, Any]) -> Task | None:
+    """The task of a chain with smaller steps, where its result has divergent transitions and smaller ones exist."""
+    if "sampling" not in result or not np.any(result["sampling"]["divergent"]):
+        return None
+    left = [accept for accept in CAREFUL if accept > task.inputs["target_accept"]]
+    if not left:
+        return None
+    return Task(task.function, {**task.plain()["inputs"], "target_accept": left[0]}, task.seed)
+
+
 def chain_of(inputs: Mapping[str, Any], seed: int) -> _Tables:
     """Sample one chain: the function of the tasks."""
     problem, account = problem_for(inputs), rival(inputs["account"])
@@ -106,9 +138,15 @@ def approximation_of(inputs: Mapping[str, Any], seed: int) -> _Tables:
 
 
 def posterior_from(
-    problem: Problem, account: Rival, sampler: Sampler, results: Sequence[Mapping[str, Any]], *, quick: bool = False
+    problem: Problem,
+    account: Rival,
+    sampler: Sampler,
+    tasks: Sequence[Task],
+    results: Sequence[Mapping[str, Any]],
+    *,
+    quick: bool = False,
 ) -> Posterior:
-    """Posterior from the results of the tasks of one fit, in the order of the tasks."""
+    """Posterior from the tasks of one fit and their results (:func:`carried_out`)."""
     shapes = _shapes(problem, account)
     if quick:
         scores, likelihood, expected = _whole(results[0], shapes)
@@ -127,7 +165,10 @@ def posterior_from(
         Chain(*_whole(tables, shapes), tables["sampling"]["divergent"], tables["sampling"]["steps"])
         for tables in results
     ]
-    return joined(problem, account, sampler, chains)
+    accepts = {str(task.inputs["chain"]): task.inputs["target_accept"] for task in tasks}
+    again = {chain: accept for chain, accept in accepts.items() if accept > sampler.target_accept}
+    found = joined(problem, account, sampler, chains)
+    return replace(found, settings={**found.settings, "sampled_again": again})
 
 
 def _flat(scores: Mapping[str, Any], likelihood: NDArray[np.float64], expected: NDArray[np.float64]) -> _Tables:

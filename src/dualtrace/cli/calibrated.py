@@ -91,8 +91,16 @@ def how_in_words(posterior: Posterior) -> str:
     return (
         f"NUTS, {settings['chains']} chains of {settings['draws']} draws after {settings['warmup']} to tune; "
         f"{settings['points']} quasi-random patients, seed {settings['seed']}; "
-        f"{posterior.gradients / (settings['chains'] * settings['draws']):.0f} gradients a draw."
+        f"{posterior.gradients / (settings['chains'] * settings['draws']):.0f} gradients a draw.{_again(posterior)}"
     )
+
+
+def _again(posterior: Posterior) -> str:
+    again = posterior.sampled_again
+    if not again:
+        return ""
+    named = ", ".join(f"{int(chain) + 1} (wanted acceptance {accept:g})" for chain, accept in again.items())
+    return f" Sampled again with smaller steps, since transitions had diverged: chain {named}."
 
 
 def _lines(problem: Problem, posterior: Posterior) -> list[str]:

@@ -10,7 +10,7 @@ from dualtrace.calibration.reliability_text import HEAD, row_of
 from dualtrace.calibration.rivals import rival
 from dualtrace.mechanism.parameters import load_parameters
 from dualtrace.report.document import Table
-from dualtrace.report.words import estimate, interval, listing, number
+from dualtrace.report.words import count, estimate, interval, listing, number
 
 if TYPE_CHECKING:
     from dualtrace.calibration.findings import Account, Findings, Influence, Parameter, Row
@@ -102,6 +102,7 @@ def _fits(own: Account, unreliable: int) -> str:
     parts = ["checks failed" if own.failures else "passed"]
     parts += [f"{own.refitted} refitted"] if own.refitted else []
     parts += [f"{unreliable} unreliable"] if unreliable else []
+    parts += [f"{count(own.sampled_again, 'chain', 'chains')} again, smaller steps"] if own.sampled_again else []
     return "; ".join(parts)
 
 
