@@ -38,10 +38,10 @@ from dualtrace.analysis.result import (
     number,
     rejected,
     replicates,
-    table,
     tested,
     tested_header,
 )
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from dualtrace.analysis.least_squares import Fit

@@ -24,19 +24,9 @@ import numpy as np
 
 from dualtrace.analysis.inputs import numbers, require_level
 from dualtrace.analysis.least_squares import quantile, two_sided
-from dualtrace.analysis.result import (
-    Array,
-    Result,
-    freeze,
-    interval,
-    mean,
-    number,
-    replicates,
-    table,
-    tested,
-    tested_header,
-)
+from dualtrace.analysis.result import Array, Result, freeze, interval, mean, number, replicates, tested, tested_header
 from dualtrace.errors import InputError
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,9 +18,10 @@ import numpy as np
 from dualtrace.analysis import reml, visits
 from dualtrace.analysis.inputs import require_choice, require_level
 from dualtrace.analysis.least_squares import quantile, two_sided
-from dualtrace.analysis.result import Array, Ints, Result, freeze, number, table, tested, tested_header
+from dualtrace.analysis.result import Array, Ints, Result, freeze, number, tested, tested_header
 from dualtrace.analysis.structures import Covariance, Observed, structure
 from dualtrace.errors import FitError, InputError
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from dualtrace.analysis.structures import Structure

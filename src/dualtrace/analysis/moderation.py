@@ -30,11 +30,11 @@ from dualtrace.analysis.result import (
     number,
     rejected,
     replicates,
-    table,
     tested,
     tested_header,
 )
 from dualtrace.errors import InputError
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from dualtrace.analysis.effect_line import Crossing, SimpleEffects

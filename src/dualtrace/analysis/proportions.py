@@ -19,8 +19,9 @@ import numpy as np
 from scipy import special
 
 from dualtrace.analysis.inputs import arms, common_shape, numbers, require_choice, require_level
-from dualtrace.analysis.result import Array, Ints, Result, freeze, interval, mean, number, p_value, rejected, table
+from dualtrace.analysis.result import Array, Ints, Result, freeze, interval, mean, number, p_value, rejected
 from dualtrace.errors import FitError, InputError
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from dualtrace.analysis.result import Flags

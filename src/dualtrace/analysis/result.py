@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dualtrace.printed import in_digits, plain
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,24 +48,14 @@ def freeze(record: object) -> None:
 def _plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, Result):
         return value.to_dict()
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value
+    return plain(value)
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Fixed digits for ordinary sizes, scientific for the rest, ``-`` where undefined."""
-    if math.isnan(value):
-        return "-"
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if value != 0.0 and not 10.0**-digits <= abs(value) < 1e6:
-        return f"{value:.3g}"
-    return f"{value:.{digits}f}"
+    """A number as tables of analyses print it."""
+    return in_digits(value, digits)
 
 
 def p_value(value: float) -> str:
@@ -76,17 +68,6 @@ def p_value(value: float) -> str:
 def interval(low: float, high: float) -> str:
     """``0.12 to 1.11``."""
     return f"{number(low)} to {number(high)}"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns aligned: the first to the left, the others to the right."""
-    cells = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(row[j]) for row in cells) for j in range(len(header))]
-    lines = (
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in cells
-    )
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def tested(name: str, values: Sequence[Any]) -> tuple[str, ...]:

@@ -23,8 +23,9 @@ from dualtrace.analysis import reml
 from dualtrace.analysis.effect_line import EffectLine
 from dualtrace.analysis.inputs import arms, common_shape, covariate_columns, numbers, require_known, require_level
 from dualtrace.analysis.least_squares import EXACT, orthonormal, quantile, two_sided
-from dualtrace.analysis.result import Array, Flags, Ints, Result, freeze, number, table, tested, tested_header
+from dualtrace.analysis.result import Array, Flags, Ints, Result, freeze, number, tested, tested_header
 from dualtrace.errors import FitError, InputError
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from dualtrace.analysis.effect_line import Crossing, SimpleEffects

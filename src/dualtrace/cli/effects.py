@@ -14,8 +14,7 @@ from dualtrace.cli.raw import estimates, finite, open_table
 from dualtrace.effects.measures import MEASURES, Estimates
 from dualtrace.effects.metapsy import NUMBERS, effect_of_row
 from dualtrace.errors import InputError
-from dualtrace.pooling import text
-from dualtrace.pooling.text import plain
+from dualtrace.printed import plain, table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -104,4 +103,4 @@ def _measures() -> list[dict[str, Any]]:
 
 def _list() -> str:
     rows = ((m.name, m.title, " ".join(m.columns), " ".join(m.vtypes)) for m in MEASURES.values())
-    return text.table(("measure", "what it is", "columns", "vtype"), rows)
+    return table(("measure", "what it is", "columns", "vtype"), rows)

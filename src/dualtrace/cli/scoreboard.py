@@ -16,7 +16,7 @@ from dualtrace.experiments.load import catalogue, experiment_files, load_experim
 from dualtrace.experiments.record import Experiment, Strength
 from dualtrace.mechanism.memory.registry import ablations, memory_model, memory_models
 from dualtrace.mechanism.parameters import ParameterTable, load_parameters
-from dualtrace.pooling.text import table
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ import numpy as np
 
 from dualtrace.errors import InputError
 from dualtrace.pooling.result import COEFFICIENTS, Result
-from dualtrace.pooling.text import coefficient_table, interval, number, p_value, plain
+from dualtrace.pooling.text import coefficient_table, interval, number, p_value
+from dualtrace.printed import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,8 +12,9 @@ from dualtrace.errors import FitError, row_name
 from dualtrace.pooling import check
 from dualtrace.pooling.inference import wald
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, p_value, table
+from dualtrace.pooling.text import interval, number, p_value
 from dualtrace.pooling.univariate import fit
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

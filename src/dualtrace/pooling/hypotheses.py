@@ -17,7 +17,8 @@ from dualtrace.pooling.contract import HOMOGENEOUS, Pooled, freeze, require_choi
 from dualtrace.pooling.inference import wald
 from dualtrace.pooling.maximum_t import MaximumT
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.text import interval, number, p_value
+from dualtrace.printed import plain, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

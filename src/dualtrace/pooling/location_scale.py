@@ -19,8 +19,9 @@ from dualtrace.pooling.contract import TestName, freeze, require_choice, require
 from dualtrace.pooling.inference import Coefficients, Residual, coefficients, omnibus
 from dualtrace.pooling.likelihood import Array, Flags, data
 from dualtrace.pooling.result import COEFFICIENTS, Result
-from dualtrace.pooling.text import coefficient_table, number, p_value, plain
+from dualtrace.pooling.text import coefficient_table, number, p_value
 from dualtrace.pooling.univariate import Problem, problem
+from dualtrace.printed import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

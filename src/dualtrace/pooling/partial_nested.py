@@ -25,7 +25,8 @@ from dualtrace.pooling.multilevel.terms import cluster_code
 from dualtrace.pooling.nested_likelihood import Nested, log_likelihood
 from dualtrace.pooling.partial import Rows, checked_rows, require_maximum
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, p_value, table
+from dualtrace.pooling.text import interval, number, p_value
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

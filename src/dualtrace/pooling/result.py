@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dualtrace.pooling.text import plain
+from dualtrace.printed import plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -16,8 +16,9 @@ from dualtrace.pooling.inference import centre
 from dualtrace.pooling.likelihood import Array, Data, Ints, data, slope, traces, wls
 from dualtrace.pooling.profile import crossing
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, table
+from dualtrace.pooling.text import interval, number
 from dualtrace.pooling.univariate import problem, row_weights
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -156,13 +156,21 @@ def carry(chain: Chain, hours: float, *, swallowed_h: float, reference_h: float,
 
 
 def boost(chain: Chain, table: Window, body: Body, dose_mg: Array) -> Array:
-    """``M`` of a session: the extra gain of its own capsule (0 mg when none is taken) and of what is left."""
-    left = reduce(add, (table.rest[j] * amount for j, amount in enumerate(body.amounts)))
-    brain_um = table.own * dose_mg + left
-    taken = table.swallowed * (dose_mg > 0)
-    lost = (body.lost_last + (body.lost - body.lost_last) * taken) * table.recovered
-    extra = extra_gain(chain, brain_um) * (1 - lost)
-    return xp.sum(table.weight * extra, axis=0)
+    """``M`` of a session: the extra gain of its own capsule (0 mg when none is taken) and of what is left.
+
+    Added up node by node, which costs less on a CPU than one sum over an array.
+    """
+    nodes = (Window(*(leaf[..., at, :] for leaf in table)) for at in range(table.own.shape[0]))
+    return reduce(add, (_share_of(chain, node, body, dose_mg) for node in nodes))
+
+
+def _share_of(chain: Chain, node: Window, body: Body, dose_mg: Array) -> Array:
+    """What one node of the window adds."""
+    left = reduce(add, (node.rest[j] * amount for j, amount in enumerate(body.amounts)))
+    brain_um = node.own * dose_mg + left
+    taken = node.swallowed * (dose_mg > 0)
+    lost = (body.lost_last + (body.lost - body.lost_last) * taken) * node.recovered
+    return node.weight * extra_gain(chain, brain_um) * (1 - lost)
 
 
 def swallow(chain: Chain, step: Carry, body: Body, dose_mg: Array) -> Body:

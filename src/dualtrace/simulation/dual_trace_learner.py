@@ -73,7 +73,8 @@ class DualTraceLearner(Learner[Single, Fading]):
     def pace(self, state: Single, hours: ArrayLike) -> Fading:
         """Shares left after ``hours``; more sessions make safety last."""
         theta, hours = self.theta, xp.asarray(hours)
-        lasting = theta.retrievability_h * (1 + state.sessions) ** theta.spacing
+        # As an exponential, which costs less than a power.
+        lasting = theta.retrievability_h * xp.exp(theta.spacing * xp.log1p(state.sessions))
         return Fading(xp.exp(-hours / lasting), xp.exp(-hours / theta.fresh_h), xp.exp(-hours / theta.alarm_h))
 
     def expose(self, state: Single, pace: Fading, quality: Array, drug: Array) -> Single:

@@ -7,7 +7,8 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from dualtrace.analysis.moderation import SLOPE
-from dualtrace.analysis.result import p_value, table
+from dualtrace.analysis.result import p_value
+from dualtrace.printed import table
 from dualtrace.simulation.unseen import LEVELS
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import numpy as np
 from dualtrace.pooling.bayesian.distribution import interval as credible_interval
 from dualtrace.pooling.contract import require_level
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, plain, table
+from dualtrace.pooling.text import interval, number
+from dualtrace.printed import plain, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

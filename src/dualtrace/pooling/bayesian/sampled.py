@@ -10,7 +10,8 @@ import numpy as np
 from dualtrace.errors import InputError
 from dualtrace.pooling.contract import freeze, require_level
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, plain, table
+from dualtrace.pooling.text import interval, number
+from dualtrace.printed import plain, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,8 @@ from scipy import special
 
 from dualtrace.errors import InputError
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import number, p_value, table
+from dualtrace.pooling.text import number, p_value
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from dualtrace.pooling.multilevel.contract import Multilevel

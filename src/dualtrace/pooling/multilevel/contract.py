@@ -9,7 +9,8 @@ import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_choice, require_level
 from dualtrace.pooling.result import COEFFICIENTS, Result
-from dualtrace.pooling.text import coefficient_table, number, p_value, plain, table
+from dualtrace.pooling.text import coefficient_table, number, p_value
+from dualtrace.printed import plain, table
 
 if TYPE_CHECKING:
     from dualtrace.pooling.likelihood import Array

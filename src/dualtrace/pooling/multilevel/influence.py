@@ -13,7 +13,8 @@ from dualtrace.pooling.multilevel.likelihood import given
 from dualtrace.pooling.multilevel.refit import coefficients, component_values, search
 from dualtrace.pooling.multilevel.terms import cluster_code
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import number, table
+from dualtrace.pooling.text import number
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -13,8 +13,9 @@ from dualtrace.pooling.contract import freeze
 from dualtrace.pooling.multilevel.likelihood import solve
 from dualtrace.pooling.multilevel.rows import effect_sums, effect_weights, unstacked
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, table
+from dualtrace.pooling.text import interval, number
 from dualtrace.pooling.univariate import Prediction
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

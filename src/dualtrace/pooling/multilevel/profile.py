@@ -15,7 +15,8 @@ from dualtrace.pooling.multilevel.search import maximise
 from dualtrace.pooling.multilevel.structures import Held
 from dualtrace.pooling.profile import crossing
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, table
+from dualtrace.pooling.text import interval, number
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from dualtrace.pooling.likelihood import Array, Ints

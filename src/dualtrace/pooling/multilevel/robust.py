@@ -28,7 +28,8 @@ from dualtrace.pooling.multilevel.likelihood import Solved, solve
 from dualtrace.pooling.multilevel.rows import unstacked
 from dualtrace.pooling.multilevel.terms import cluster_code
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, p_value, table
+from dualtrace.pooling.text import interval, number, p_value
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from pandas import DataFrame

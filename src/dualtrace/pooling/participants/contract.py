@@ -9,7 +9,8 @@ import numpy as np
 
 from dualtrace.pooling.contract import freeze, require_level
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, p_value, plain, table
+from dualtrace.pooling.text import interval, number, p_value
+from dualtrace.printed import plain, table
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -14,8 +14,9 @@ from scipy import special
 from dualtrace.pooling.contract import freeze
 from dualtrace.pooling.groups import code
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import number, p_value, table
+from dualtrace.pooling.text import number, p_value
 from dualtrace.pooling.univariate import problem
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

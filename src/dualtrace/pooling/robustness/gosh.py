@@ -18,7 +18,8 @@ from dualtrace.pooling.inference import between, centre
 from dualtrace.pooling.likelihood import Array, Data, Flags, Ints, data, traces, wls
 from dualtrace.pooling.result import Result
 from dualtrace.pooling.robustness.leave_out import checked, determined, scatter
-from dualtrace.pooling.text import interval, number, table
+from dualtrace.pooling.text import interval, number
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,8 @@ from dualtrace.pooling.inference import Answer, answer
 from dualtrace.pooling.likelihood import Array, Data, Flags, data, wls
 from dualtrace.pooling.result import Result
 from dualtrace.pooling.robustness.leave_out import checked, determined, scatter
-from dualtrace.pooling.text import number, table
+from dualtrace.pooling.text import number
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

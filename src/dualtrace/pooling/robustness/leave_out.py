@@ -13,8 +13,9 @@ from dualtrace.pooling.groups import code
 from dualtrace.pooling.inference import Answer, answer
 from dualtrace.pooling.likelihood import Array, Data, Flags, Ints, data, gram
 from dualtrace.pooling.result import Result
-from dualtrace.pooling.text import interval, number, p_value, table
+from dualtrace.pooling.text import interval, number, p_value
 from dualtrace.pooling.univariate import Problem, problem
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,8 @@ from dualtrace.pooling.partial import Rows, checked_rows
 from dualtrace.pooling.profile import coefficient_intervals, standard_errors
 from dualtrace.pooling.result import Result
 from dualtrace.pooling.robustness.leave_out import Kept, scatter
-from dualtrace.pooling.text import interval, number, table
+from dualtrace.pooling.text import interval, number
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,8 @@ from dualtrace.pooling.inference import Coefficients, Residual, between, centre,
 from dualtrace.pooling.likelihood import Array, Ints, data, wls
 from dualtrace.pooling.result import Result
 from dualtrace.pooling.robustness.leave_out import checked
-from dualtrace.pooling.text import interval, number, p_value, table
+from dualtrace.pooling.text import interval, number, p_value
+from dualtrace.printed import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

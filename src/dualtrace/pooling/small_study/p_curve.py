@@ -11,8 +11,9 @@ from scipy import special
 from dualtrace.errors import FitError
 from dualtrace.pooling.result import Result
 from dualtrace.pooling.small_study.significance import poisson_binomial
-from dualtrace.pooling.text import number, p_value, plain
+from dualtrace.pooling.text import number, p_value
 from dualtrace.pooling.univariate import problem
+from dualtrace.printed import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
