@@ -60,6 +60,7 @@ def account(name: str, elpd: Sequence[float], **changes: Any) -> Account:
         "name": name,
         "failures": (),
         "divergences": 0,
+        "chains": 4,
         "sampled_again": 0,
         "elpd": tuple(elpd),
         "pareto_k": (0.1, 0.2, None, 0.3),

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -249,6 +250,31 @@ def test_chains_that_diverged_are_sampled_again_with_smaller_steps_and_no_others
     ]
     assert done[0] == tasks[0]
     assert {task.seed for task in done} == {tasks[0].seed}
+
+
+def test_a_fit_that_has_not_mixed_gets_more_chains_until_it_has_and_no_other_does(
+    chosen: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two fits with two chains each one needs six; one that never mixes ends with four times as many."""
+    from dualtrace.calibration import contest as module
+
+    needs = {"disorder": 2, "none": 6, "dual_trace": 99}
+    asked: list[list[tuple[str, int]]] = []
+
+    def execute(tasks: Sequence[Task]) -> list[Mapping[str, Any]]:
+        asked.append([(task.inputs["account"], task.inputs["chain"]) for task in tasks])
+        return [{"of": (task.inputs["account"], task.inputs["chain"])} for task in tasks]
+
+    def made(_: Any, account: Any, __: Any, tasks: Any, results: Any, *, quick: bool) -> Any:
+        assert not quick
+        assert [one["of"] for one in results] == [(t.inputs["account"], t.inputs["chain"]) for t in tasks]
+        return SimpleNamespace(unmixed=len(tasks) < needs[account.name], chains=[t.inputs["chain"] for t in tasks])
+
+    monkeypatch.setattr(module, "posterior_from", made)
+    setup = Setup(chosen, Sampler(chains=2), points=4)
+    found: list[Any] = list(setup.fits(setup.problem(), [(rival(name), ()) for name in needs], execute))
+    assert [one.chains for one in found] == [[0, 1], list(range(6)), list(range(8))]
+    assert [len(one) for one in asked] == [6, 4, 4, 2]
 
 
 def test_a_chain_that_was_sampled_again_is_named(chosen: tuple[Trial, ...]) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, final
-
-import numpy as np
+from itertools import islice
+from typing import TYPE_CHECKING, Any, final
 
 from dualtrace.calibration.compare import Comparison, compare
 from dualtrace.calibration.fit import Sampler
@@ -16,7 +15,7 @@ from dualtrace.calibration.targets import subjects_of
 from dualtrace.calibration.tasks import carried_out, fit_tasks, posterior_from
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dualtrace.calibration.leave_out import LeftOut
     from dualtrace.calibration.model import Problem
@@ -24,9 +23,16 @@ if TYPE_CHECKING:
     from dualtrace.calibration.rivals import Rival
     from dualtrace.calibration.tasks import Execute
     from dualtrace.evidence.record import Trial
+    from dualtrace.runner.task import Task
+
+MOST = 4
+"""A fit gets at most so many times the chains that were asked for."""
 
 _Wish = tuple["Rival", tuple[str, ...]]
 """A fit that is asked for: an account, and the trials that do not count."""
+
+_Part = tuple[list["Task"], list["Mapping[str, Any]"]]
+"""Tasks of one fit, and their results."""
 
 
 @final
@@ -54,19 +60,41 @@ class Setup:
     def fits(self, problem: Problem, wishes: Sequence[_Wish], execute: Execute) -> list[Posterior]:
         """Fit accounts without some trials each; what is stored is not computed again.
 
-        A chain with divergent transitions is sampled again with smaller steps.
+        A chain with divergent transitions is sampled again with smaller steps, and a fit whose chains do not tell
+        enough, or not the same, gets as many chains again, up to :data:`MOST` times those asked for.
         """
-        tasks = [
-            fit_tasks(self.trials, account, self.sampler, points=self.points, quick=self.quick, left_out=left_out)
-            for account, left_out in wishes
-        ]
-        done, results = carried_out([task for own in tasks for task in own], execute)
-        ends = np.cumsum([len(own) for own in tasks])
-        parts = [slice(end - len(own), end) for end, own in zip(ends, tasks, strict=True)]
-        return [
-            posterior_from(problem, account, self.sampler, done[part], results[part], quick=self.quick)
-            for (account, _), part in zip(wishes, parts, strict=True)
-        ]
+        parts: list[_Part] = [([], []) for _ in wishes]
+        found: dict[int, Posterior] = {}
+        wanting, turn = list(range(len(wishes))), 0
+        while wanting and turn < MOST:
+            self._more_chains(wishes, parts, wanting, turn, execute)
+            for n in wanting:
+                found[n] = posterior_from(problem, wishes[n][0], self.sampler, *parts[n], quick=self.quick)
+            wanting, turn = [n for n in wanting if found[n].unmixed], turn + 1
+        return [found[n] for n in range(len(wishes))]
+
+    def _more_chains(
+        self, wishes: Sequence[_Wish], parts: list[_Part], wanting: Sequence[int], turn: int, execute: Execute
+    ) -> None:
+        """Add to the parts of some wishes what the next chains give."""
+        tasks = {n: self._tasks(*wishes[n], first=turn * self.sampler.chains) for n in wanting}
+        done, results = carried_out([task for own in tasks.values() for task in own], execute)
+        pairs = iter(zip(done, results, strict=True))
+        for n, own in tasks.items():
+            for task, result in islice(pairs, len(own)):
+                parts[n][0].append(task)
+                parts[n][1].append(result)
+
+    def _tasks(self, account: Rival, left_out: tuple[str, ...], first: int) -> tuple[Task, ...]:
+        return fit_tasks(
+            self.trials,
+            account,
+            self.sampler,
+            points=self.points,
+            quick=self.quick,
+            left_out=left_out,
+            first=first,
+        )
 
 
 @final

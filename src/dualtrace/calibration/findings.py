@@ -123,9 +123,9 @@ class Account(Frozen):
 
     Attributes
     ----------
-    failures, divergences, sampled_again
-        What its fit to all trials did not pass, divergent transitions, and how many of its chains were sampled again
-        with smaller steps, since they had diverged.
+    failures, divergences, chains, sampled_again
+        What its fit to all trials did not pass, divergent transitions, chains (more than asked for where these did
+        not tell enough), and how many of them were sampled again with smaller steps, since they had diverged.
     elpd, pareto_k, left_out_failures
         Of each trial left out, in the order of the trials (k is none where the account was fitted without it), and
         what speaks against any of these fits.
@@ -140,6 +140,7 @@ class Account(Frozen):
     name: Text
     failures: tuple[Text, ...]
     divergences: int
+    chains: int
     sampled_again: int
     elpd: tuple[float, ...]
     pareto_k: tuple[float | None, ...]

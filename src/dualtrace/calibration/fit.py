@@ -224,7 +224,7 @@ def joined(problem: Problem, rival: Rival, sampler: Sampler, chains: Sequence[Ch
     """Join the chains of an account to its posterior."""
     scores = {name: np.stack([chain.scores[name] for chain in chains]) for name in chains[0].scores}
     settings = {
-        "chains": sampler.chains,
+        "chains": len(chains),
         "warmup": sampler.warmup,
         "draws": sampler.draws,
         "target_accept": sampler.target_accept,

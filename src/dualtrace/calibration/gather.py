@@ -190,6 +190,7 @@ def _account(found: Contest, posterior: Posterior, older: Posterior, rows: tuple
         name=posterior.account,
         failures=posterior.failures,
         divergences=posterior.divergences,
+        chains=len(posterior.log_likelihood),
         sampled_again=len(posterior.sampled_again),
         parameters=tuple(_parameters(posterior)),
         predicted=_bands(posterior.predicted),

@@ -171,13 +171,7 @@ class Posterior:
         """Sentences about what did not pass and what to do; empty when the draws may be used."""
         if self.method is Method.LAPLACE:
             return self._failures_of_weights()
-        failed = [
-            f"{name}: R-hat {rhat:.3f} (must be at most {RHAT}), {ess:.0f} effective draws (must be at least "
-            f"{ESS:.0f}); take more draws and warm-up"
-            for name, score in columns_of(self.account, self.scores)
-            for rhat, ess in (self._gates(score),)
-            if not (rhat <= RHAT and ess >= ESS)
-        ]
+        failed = list(self.unmixed)
         if self.divergences:
             transitions = "transition" if self.divergences == 1 else "transitions"
             now = max(self.settings.get("target_accept", 0.0), *self.sampled_again.values(), 0.0)
@@ -186,6 +180,19 @@ class Posterior:
                 f"(now {now}) or take more warm-up"
             )
         return tuple(failed)
+
+    @cached_property
+    def unmixed(self) -> tuple[str, ...]:
+        """Sentences about numbers of which the chains do not tell enough, or not the same; none when approximated."""
+        if self.method is Method.LAPLACE:
+            return ()
+        return tuple(
+            f"{name}: R-hat {rhat:.3f} (must be at most {RHAT}), {ess:.0f} effective draws (must be at least "
+            f"{ESS:.0f}); take more draws and warm-up"
+            for name, score in columns_of(self.account, self.scores)
+            for rhat, ess in (self._gates(score),)
+            if not (rhat <= RHAT and ess >= ESS)
+        )
 
     @property
     def sampled_again(self) -> dict[str, float]:

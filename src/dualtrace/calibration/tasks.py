@@ -48,6 +48,7 @@ def fit_tasks(
     points: int,
     quick: bool = False,
     left_out: Sequence[str] = (),
+    first: int = 0,
 ) -> tuple[Task, ...]:
     """Tasks of one fit: one per chain, or one for an approximation.
 
@@ -63,6 +64,8 @@ def fit_tasks(
         Approximate.
     left_out
         Ids of trials that do not count.
+    first
+        Number of the first chain; more chains of a fit go on where its others end.
     """
     inputs = {
         "trials": contents_of(trials),
@@ -74,7 +77,8 @@ def fit_tasks(
     if quick:
         return (Task(QUICK, {**inputs, "draws": sampler.chains * sampler.draws}, sampler.seed),)
     settings = settings_of(sampler)
-    return tuple(Task(CHAIN, {**inputs, **settings, "chain": n}, sampler.seed) for n in range(sampler.chains))
+    numbers = range(first, first + sampler.chains)
+    return tuple(Task(CHAIN, {**inputs, **settings, "chain": n}, sampler.seed) for n in numbers)
 
 
 def carried_out(tasks: Sequence[Task], execute: Execute) -> tuple[list[Task], list[Mapping[str, Any]]]:

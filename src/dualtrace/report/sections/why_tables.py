@@ -60,7 +60,7 @@ def accounts_table(shown: Findings) -> Table:
                 ("–" if plain else f"{number(difference.difference, 1)} ({number(difference.se, 1)})",),
                 (number(weight),),
                 (number(sum(own.newest_elpd), 1),),
-                (_fits(own, len(one.to_refit)),),
+                (_fits(own, len(one.to_refit), shown.provenance.chains),),
                 ("–" if plain else listing(alone) or "none",),
             )
         )
@@ -97,11 +97,12 @@ def reliability_table(found: Reliability, other: str) -> Table:
     )
 
 
-def _fits(own: Account, unreliable: int) -> str:
-    """Whether the fits passed, how many trials were fitted without, and how many should have been."""
+def _fits(own: Account, unreliable: int, chains: int) -> str:
+    """Whether the fits passed, how many trials were fitted without or should have been, and what it took."""
     parts = ["checks failed" if own.failures else "passed"]
     parts += [f"{own.refitted} refitted"] if own.refitted else []
     parts += [f"{unreliable} unreliable"] if unreliable else []
+    parts += [f"{own.chains} chains"] if own.chains > chains else []
     parts += [f"{count(own.sampled_again, 'chain', 'chains')} again, smaller steps"] if own.sampled_again else []
     return "; ".join(parts)
 
