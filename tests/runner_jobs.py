@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import signal
 import sys
 import time
 from pathlib import Path
@@ -134,4 +135,6 @@ def main(folder: str, log: str, number: str, hold: str, processes: str) -> None:
 
 
 if __name__ == "__main__":
+    # Tests that a shell started in the background hand on an ignored Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(*sys.argv[1:])

@@ -36,7 +36,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def plain(value: Any) -> Any:  # noqa: ANN401
     """Lists, strings, numbers and None only; NaN and infinities become None."""
     if isinstance(value, np.ndarray):
-        return [plain(item) for item in value.tolist()]
+        return plain(value.tolist())
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     if isinstance(value, dict):
