@@ -10,6 +10,7 @@ import pytest
 from dualtrace.calibration.findings import Findings, load_findings
 from dualtrace.calibration.model_card import model_card
 from dualtrace.calibration.provenance import contents_of, digest, model_digest
+from dualtrace.calibration.reliability import load_reliability
 from dualtrace.calibration.rivals import RIVALS
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.report.document import Bullets, Callout, Folded, Paragraph, Picture, Section, Table, plain
@@ -99,6 +100,23 @@ def test_checks_that_failed_are_listed(trials: tuple[Trial, ...]) -> None:
     assert fits == {"Dual trace": "checks failed; 1 refitted", "One effect per disorder": "passed; 1 refitted"}
     good = chapter.why(trials, findings())
     assert not any(isinstance(block, Folded) and "failed" in block.title for block in good.blocks)
+
+
+def test_how_often_the_verdict_is_right_is_shown_only_where_it_may_be_quoted(trials: tuple[Trial, ...]) -> None:
+    measured = load_reliability()
+    cells = tuple(cell.model_copy(update={"converged": cell.sets}) for cell in measured.cells)
+    good = measured.model_copy(update={"model": model_digest(), "cells": cells})
+    stale = good.model_copy(update={"model": "x"})
+    short = good.model_copy(update={"cells": tuple(cell.model_copy(update={"converged": 0}) for cell in cells)})
+    for found, shown, says in (
+        (good, True, f"of {good.sets('dual_trace')} sets: how often the dual trace is found when it is true"),
+        (stale, False, "is not known. How often the verdict is right was measured before the model's equations"),
+        (short, False, "is not known. In only 0 of"),
+    ):
+        section = chapter.why(trials, findings(), found)
+        folded = [block for block in section.blocks if isinstance(block, Folded) and "verdict" in block.title]
+        assert bool(folded) is shown
+        assert any(says in line for line in _said(section))
 
 
 def test_other_trials_or_another_model_are_said_with_the_command(trials: tuple[Trial, ...]) -> None:

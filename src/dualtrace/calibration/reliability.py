@@ -28,6 +28,10 @@ RIVAL = "extinction_only"
 """The account that differs from the dual trace by the threat trace alone."""
 
 
+MOSTLY = 0.9
+"""Share of the data sets in which all chains must have converged before a frequency may be quoted."""
+
+
 class Reading(StrEnum):
     """What the verdict says of the dual trace against another account."""
 
@@ -118,6 +122,17 @@ class Reliability(Frozen):
     def is_current(self) -> bool:
         """Whether it was measured with this version of the model and its constants."""
         return self.model == model_digest()
+
+    @property
+    def converged(self) -> tuple[int, int]:
+        """In how many data sets all chains had converged, and of how many."""
+        return sum(cell.converged for cell in self.cells), sum(cell.sets for cell in self.cells)
+
+    @property
+    def may_be_quoted(self) -> bool:
+        """Whether it is of this version of the model, and most chains had converged."""
+        converged, sets = self.converged
+        return self.is_current and converged >= MOSTLY * sets
 
     def sets(self, truth: str) -> int:
         """Data sets made up from an account."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualtrace.calibration.compare import BASELINE, MECHANISM
-from dualtrace.calibration.reliability import COMMAND, RIVAL, Reading, in_percent
+from dualtrace.calibration.reliability import COMMAND, MOSTLY, RIVAL, Reading, in_percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dualtrace.calibration.reliability import Cell, Reliability
-
-MOSTLY = 0.9
-"""Share of the sets whose chains must have converged before a frequency may be quoted."""
 
 HEAD = ("made up from", "drug", "sets", *(one.value for one in Reading))
 MEANING = (
@@ -38,7 +35,7 @@ def frequencies(found: Reliability) -> Iterator[str]:
 
 def caveats(found: Reliability) -> Iterator[str]:
     """What speaks against quoting the frequencies."""
-    sets, converged = (sum(getattr(cell, name) for cell in found.cells) for name in ("sets", "converged"))
+    converged, sets = found.converged
     if not found.is_current:
         yield (
             "How often the verdict is right was measured before the model's equations or constants were last "

@@ -100,14 +100,14 @@ def why(trials: Sequence[Trial], findings: Findings | None = None, reliability: 
     blocks: tuple[Block, ...] = (
         Paragraph((Strong(verdict(shown.comparison())),)),
         *(Paragraph((sentence,)) for sentence in _stale(shown, trials)),
-        Paragraph((" ".join((*frequencies(measured), *caveats(measured))),)),
+        Paragraph((_how_often_right(measured),)),
         Paragraph((QUESTION,)),
         Paragraph((PLAINEST,)),
         Paragraph((_data(shown),)),
         Paragraph((_how(shown),)),
         *(Paragraph((sentence,)) for sentence in _absent(shown)),
         accounts_table(shown),
-        Folded("How often is the verdict right?", tuple(_measured(measured)), on_paper=True),
+        *_measured(measured),
         *((moderators_table(shown),) if shown.count("moderator") else ()),
         *_pictures(shown),
         *_parameters(shown),
@@ -182,11 +182,18 @@ def _absent(shown: Findings) -> Iterator[str]:
         yield f"Not fitted in this run, and so not judged here: {listing(absent)}."
 
 
+def _how_often_right(found: Reliability) -> str:
+    """How often such a verdict is right, as far as it may be quoted."""
+    if not found.may_be_quoted:
+        return f"How often such a verdict is right is not known. {next(caveats(found))}"
+    return " ".join((*frequencies(found), *caveats(found)))
+
+
 def _measured(found: Reliability) -> Iterator[Block]:
-    """Readings of the verdict on trials made up from a known account."""
-    for other in (BASELINE, RIVAL):
-        yield reliability_table(found, other)
-    yield Paragraph((MEANING,))
+    """Readings of the verdict on trials made up from a known account, where they may be quoted."""
+    if found.may_be_quoted:
+        tables = tuple(reliability_table(found, other) for other in (BASELINE, RIVAL))
+        yield Folded("How often is the verdict right?", (*tables, Paragraph((MEANING,))))
 
 
 def _pictures(shown: Findings) -> Iterator[Picture]:
