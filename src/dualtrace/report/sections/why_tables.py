@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _NOTHING, _LITTLE, _MUCH = 0.1, 0.3, 0.6
 _SENSITIVE = 0.05
+_FEW = 6
 _ACCOUNTS = (
     "Log predictive densities, higher is better; a difference counts from two standard errors on. Weight: in the "
     "mixture of accounts that predicts best. The last column names trials, and first authors with several, any one "
@@ -50,7 +51,9 @@ def accounts_table(shown: Findings) -> Table:
     rows = []
     for one, difference, weight in zip(found.accounts, found.differences, found.weights, strict=True):
         own = shown.account(one.account)
-        alone = [*difference.rests_on, *(f"all of {name}" for name in rests_on(one, baseline, shown.laboratories))]
+        single = difference.rests_on
+        named = single if len(single) <= _FEW else (f"any of {len(single)} trials",)
+        alone = [*named, *(f"all of {name}" for name in rests_on(one, baseline, shown.laboratories))]
         plain = one.account == BASELINE
         rows.append(
             (
