@@ -108,10 +108,12 @@ def test_how_often_the_verdict_is_right_is_shown_only_where_it_may_be_quoted(tri
     good = measured.model_copy(update={"model": model_digest(), "cells": cells})
     stale = good.model_copy(update={"model": "x"})
     short = good.model_copy(update={"cells": tuple(cell.model_copy(update={"converged": 0}) for cell in cells)})
+    unrecorded = good.model_copy(update={"cells": (*cells[1:], cells[0].model_copy(update={"converged": None}))})
     for found, shown, says in (
         (good, True, f"of {good.sets('dual_trace')} sets: how often the dual trace is found when it is true"),
         (stale, False, "is not known. How often the verdict is right was measured before the model's equations"),
         (short, False, "is not known. In only 0 of"),
+        (unrecorded, False, "is not known. Whether all chains had converged was not recorded"),
     ):
         section = chapter.why(trials, findings(), found)
         folded = [block for block in section.blocks if isinstance(block, Folded) and "verdict" in block.title]

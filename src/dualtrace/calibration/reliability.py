@@ -79,7 +79,7 @@ class Cell(Frozen):
     sets
         How many.
     converged
-        In how many every fit passed :data:`dualtrace.calibration.operating.CONVERGED`.
+        In how many every fit passed :data:`dualtrace.calibration.operating.CONVERGED`; none: not recorded.
     against
         By name of the other account.
     unreliable, divergences
@@ -91,7 +91,7 @@ class Cell(Frozen):
     truth: Text
     strength: float | None
     sets: int
-    converged: int
+    converged: int | None
     against: dict[Text, Against]
     unreliable: dict[Text, int]
     divergences: dict[Text, int]
@@ -124,15 +124,20 @@ class Reliability(Frozen):
         return self.model == model_digest()
 
     @property
-    def converged(self) -> tuple[int, int]:
-        """In how many data sets all chains had converged, and of how many."""
-        return sum(cell.converged for cell in self.cells), sum(cell.sets for cell in self.cells)
+    def converged(self) -> int | None:
+        """In how many data sets all chains had converged; none where that was not recorded."""
+        counts = [cell.converged for cell in self.cells if cell.converged is not None]
+        return sum(counts) if len(counts) == len(self.cells) else None
+
+    @property
+    def all_sets(self) -> int:
+        """Data sets of all cells."""
+        return sum(cell.sets for cell in self.cells)
 
     @property
     def may_be_quoted(self) -> bool:
         """Whether it is of this version of the model, and most chains had converged."""
-        converged, sets = self.converged
-        return self.is_current and converged >= MOSTLY * sets
+        return self.is_current and self.converged is not None and self.converged >= MOSTLY * self.all_sets
 
     def sets(self, truth: str) -> int:
         """Data sets made up from an account."""

@@ -35,13 +35,15 @@ def frequencies(found: Reliability) -> Iterator[str]:
 
 def caveats(found: Reliability) -> Iterator[str]:
     """What speaks against quoting the frequencies."""
-    converged, sets = found.converged
+    converged, sets = found.converged, found.all_sets
     if not found.is_current:
         yield (
             "How often the verdict is right was measured before the model's equations or constants were last "
             f"changed; run {COMMAND} before quoting it."
         )
-    if converged < MOSTLY * sets:
+    if converged is None:
+        yield "Whether all chains had converged was not recorded: these frequencies must not be quoted."
+    elif converged < MOSTLY * sets:
         yield f"In only {converged} of {sets} sets had all chains converged: these frequencies must not be quoted."
     else:
         yield f"In {converged} of {sets} sets all chains had converged; the others are counted with them."
