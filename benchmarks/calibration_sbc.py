@@ -37,7 +37,7 @@ TRIALS = ("difede2014", "guastella2008", "leyfer2019", "otto2010", "ressler2004"
 """Four disorders; numbers and intervals, scores and responders, one to five sessions: small enough for many fits."""
 
 POINTS, THIN = 8, 4
-SAMPLER = Sampler(chains=1, warmup=200, draws=396, target_accept=0.8, max_tree_depth=7, dense=False)
+SAMPLER = Sampler(chains=1, warmup=200, draws=396, target_accept=0.9, max_tree_depth=7, dense=False)
 
 
 def chosen() -> tuple[Trial, ...]:

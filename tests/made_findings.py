@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dualtrace.calibration.findings import (
     Account,
     Curve,
@@ -16,6 +18,7 @@ from dualtrace.calibration.findings import (
     Provenance,
     Row,
 )
+from dualtrace.calibration.identifiability import read_off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,6 +122,9 @@ def findings(mine: Sequence[float] = (-1.0, -1.0, -1.0, -1.0), **changes: Any) -
         "rows": rows(),
         "accounts": (account("disorder", (-1.2, -1.1, -1.0, -0.9)), account("dual_trace", mine, **own)),
         "points": (PointsCheck(points=32, largest=0.004, median=0.001, largest_in_se=0.02),),
+        "identified": read_off(
+            np.array([[3.0, 0.0], [0.0, 0.5]]), ["calibration.strength", "tolerance.jump"], draws=8
+        ),
         "by_trial": influences,
         "by_kind": (influences[0].model_copy(update={"left_out": "number"}),),
         "traces": tuple(

@@ -107,6 +107,16 @@ def test_chains_in_different_places_do_not_pass(short: Posterior) -> None:
     assert replace(good, divergences=1).failures[0].startswith("1 divergent transition (must be none); raise")
 
 
+def test_one_chain_alone_is_judged_by_its_halves(short: Posterior) -> None:
+    rng = np.random.default_rng(2)
+    steady = {name: rng.standard_normal((1, 4000, part.shape[2])) for name, part in short.scores.items()}
+    shape = (1, 4000, len(short.trials))
+    alone = replace(short, scores=steady, log_likelihood=np.zeros(shape), predicted=np.zeros((1, 4000, 1)))
+    assert alone.largest_rhat == pytest.approx(1, abs=0.01)
+    wandering = {name: part + np.linspace(0, 2, 4000)[:, None] for name, part in steady.items()}
+    assert replace(alone, scores=wandering).largest_rhat > 1.1
+
+
 def test_parameters_that_keep_their_prior_have_no_contraction(short: Posterior) -> None:
     rng = np.random.default_rng(2)
     scores = {name: rng.standard_normal((2, 2000, part.shape[2])) for name, part in short.scores.items()}

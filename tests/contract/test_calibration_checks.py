@@ -17,9 +17,10 @@ from dualtrace.calibration.compare import compare, verdict
 from dualtrace.calibration.fit import Sampler, chain_program, compiled
 from dualtrace.calibration.leave_out import LeftOut
 from dualtrace.calibration.model import HETEROGENEITY, STRENGTH, problem_of
-from dualtrace.calibration.operating import acting, verdict_task
+from dualtrace.calibration.operating import acting, drawn, verdict_task
 from dualtrace.calibration.outcomes import reported_in
-from dualtrace.calibration.place import shared_at
+from dualtrace.calibration.place import middle, shared_at
+from dualtrace.calibration.posterior import Method, Posterior
 from dualtrace.calibration.ranks import LIKELIHOOD, rank_tasks
 from dualtrace.calibration.reliability import SHIPPED, Reading, load_reliability, reading, wilson
 from dualtrace.calibration.rivals import rival
@@ -136,8 +137,7 @@ def test_a_drug_that_acts_strongly_has_the_strength_asked_for_and_leaves_all_els
         shared_at(account, jax.tree.map(jax.numpy.asarray, here)) for here in (place, acting(place, account, 3.0))
     )
     assert float(after[STRENGTH[0]]) == pytest.approx(3.0, rel=1e-4)
-    assert float(after[HETEROGENEITY]) == pytest.approx(0.1, rel=1e-4)
-    assert [name for name in before if float(before[name]) != float(after[name])] == [HETEROGENEITY, STRENGTH[0]]
+    assert [name for name in before if float(before[name]) != float(after[name])] == [STRENGTH[0]]
 
 
 def test_the_interval_of_a_proportion_is_wilsons() -> None:
@@ -179,14 +179,36 @@ def test_fits_to_made_up_trials_are_tasks_that_are_computed_once(tmp_path: Path)
 
 
 def test_a_data_set_of_a_verdict_is_a_task_of_its_own() -> None:
-    given: dict[str, Any] = {"points": 4, "strength": None}
+    rng = np.random.default_rng(3)
+    places = {truth: place_from_prior(rival(truth), rng) for truth in ("dual_trace", "extinction_only")}
     tasks = [
-        verdict_task(TRIALS, rival(truth), SHORT, seed=seed, **given)
-        for truth in ("dual_trace", "extinction_only")
+        verdict_task(TRIALS, rival(truth), SHORT, points=4, place=place, seed=seed)
+        for truth, place in places.items()
         for seed in (0, 1)
     ]
-    strong = verdict_task(TRIALS, rival("dual_trace"), SHORT, points=4, strength=3.0, seed=0)
-    assert len({task.key for task in (*tasks, strong)}) == 5
+    strong = acting(places["dual_trace"], rival("dual_trace"), 3.0)
+    tasks.append(verdict_task(TRIALS, rival("dual_trace"), SHORT, points=4, place=strong, seed=0))
+    assert len({task.key for task in tasks}) == 5
+
+
+def test_a_draw_of_a_posterior_is_one_of_its_draws_and_the_same_for_a_seed() -> None:
+    rng = np.random.default_rng(4)
+    scores = {name: rng.standard_normal((2, 5, part.size)) for name, part in middle(rival("disorder")).items()}
+    posterior = Posterior(
+        account="disorder",
+        method=Method.NUTS,
+        trials=("x",),
+        scores=scores,
+        log_likelihood=np.zeros((2, 5, 1)),
+        predicted=np.zeros((2, 5, 1)),
+    )
+    places = [drawn(posterior, seed) for seed in (0, 0, 1)]
+    for one in places:
+        where = np.argwhere((scores["shared"] == one["shared"]).all(axis=-1))
+        assert len(where) == 1
+        np.testing.assert_array_equal(one["effect"], scores["effect"][tuple(where[0])])
+    np.testing.assert_array_equal(places[0]["shared"], places[1]["shared"])
+    assert not np.array_equal(places[0]["shared"], places[2]["shared"])
 
 
 def test_draws_that_cannot_be_thinned_evenly_are_refused() -> None:

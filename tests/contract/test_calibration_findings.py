@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 import dualtrace as dt
 from dualtrace.calibration.compare import verdict
-from dualtrace.calibration.findings import FORMAT, Influence, finite, load_findings
+from dualtrace.calibration.findings import FORMAT, Influence, load_findings
 from dualtrace.calibration.laboratories import laboratories, laboratory, rests_on
+from dualtrace.calibration.rounding import finite
 from dualtrace.cli.calibrate import calibrate
 from dualtrace.errors import InputError
 from made_findings import TRIALS, account, findings

@@ -47,7 +47,9 @@ def _first(section: Section) -> str:
 
 
 def _table(section: Section, key: str) -> list[list[str]]:
-    (table,) = (block for block in section.blocks if isinstance(block, Table) and block.key == key)
+    folded = (block.blocks for block in section.blocks if isinstance(block, Folded))
+    every = [*section.blocks, *(block for blocks in folded for block in blocks)]
+    (table,) = (block for block in every if isinstance(block, Table) and block.key == key)
     return [[plain(cell) for cell in row] for row in table.rows]
 
 
@@ -104,16 +106,14 @@ def test_checks_that_failed_are_listed(trials: tuple[Trial, ...]) -> None:
 
 def test_how_often_the_verdict_is_right_is_shown_only_where_it_may_be_quoted(trials: tuple[Trial, ...]) -> None:
     measured = load_reliability()
-    cells = tuple(cell.model_copy(update={"converged": cell.sets}) for cell in measured.cells)
+    cells = tuple(cell.model_copy(update={"converged": cell.sets, "mixed": cell.sets - 1}) for cell in measured.cells)
     good = measured.model_copy(update={"model": model_digest(), "cells": cells})
     stale = good.model_copy(update={"model": "x"})
     short = good.model_copy(update={"cells": tuple(cell.model_copy(update={"converged": 0}) for cell in cells)})
-    unrecorded = good.model_copy(update={"cells": (*cells[1:], cells[0].model_copy(update={"converged": None}))})
     for found, shown, says in (
         (good, True, f"of {good.sets('dual_trace')} sets: how often the dual trace is found when it is true"),
         (stale, False, "is not known. How often the verdict is right was measured before the model's equations"),
         (short, False, "is not known. In only 0 of"),
-        (unrecorded, False, "is not known. Whether all chains had converged was not recorded"),
     ):
         section = chapter.why(trials, findings(), found)
         folded = [block for block in section.blocks if isinstance(block, Folded) and "verdict" in block.title]
@@ -150,6 +150,14 @@ def test_constants_of_which_the_data_say_nothing_are_named(trials: tuple[Trial, 
     assert "Of these constants the data say next to nothing: tolerance.jump." in list(_said(section))
     rows = _table(section, "why_constants_dual_trace")
     assert [row[4] for row in rows] == ["something", "nothing; hangs on the prior"]
+
+
+def test_what_the_trials_tell_of_together_is_counted_and_named(trials: tuple[Trial, ...]) -> None:
+    section = chapter.why(trials, findings())
+    says = "combined in 2 independent ways. Of 1 of them the trials tell more than the priors"
+    assert any(says in line for line in _said(section))
+    assert _table(section, "why_combinations") == [["3.0", "calibration.strength (1.00) and tolerance.jump (0.00)"]]
+    assert [row[6] for row in _table(section, "why_constants_dual_trace")] == ["0.50", "0.18"]
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dualtrace.calibration.curves import prior_scores
-from dualtrace.calibration.findings import PointsCheck, PriorCheck, rounded
+from dualtrace.calibration.findings import PointsCheck, PriorCheck
 from dualtrace.calibration.model import HETEROGENEITY, problem_of
 from dualtrace.calibration.moderation import INTERACTION
 from dualtrace.calibration.outcomes import PLACEBO
 from dualtrace.calibration.place import derived_at, shared_at
 from dualtrace.calibration.posterior import thinned
 from dualtrace.calibration.rivals import rival
+from dualtrace.calibration.rounding import rounded
 from dualtrace.calibration.targets import Standard
 from dualtrace.mechanism.arrays import xp
 

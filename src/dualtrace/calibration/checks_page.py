@@ -9,7 +9,7 @@ import numpy as np
 
 from dualtrace.calibration.compare import BASELINE
 from dualtrace.calibration.model import STRENGTH
-from dualtrace.calibration.operating import CONVERGED
+from dualtrace.calibration.operating import CONVERGED, MIXED
 from dualtrace.calibration.provenance import model_digest
 from dualtrace.calibration.ranks import band, chi_square
 from dualtrace.calibration.reliability import RIVAL, in_percent
@@ -140,12 +140,14 @@ def _of_verdict(found: Reliability) -> list[str]:
         "",
         *paragraph(
             f"All {found.trials} trials are made up from a known account (`benchmarks/calibration_verdict.py`), with "
-            "constants from their priors or with a drug that acts strongly, and `dual_trace`, `extinction_only` and "
+            "constants as fitted to the real trials (one draw of the posterior for each data set) or the same with a "
+            "drug that acts strongly, and `dual_trace`, `extinction_only` and "
             "`disorder` are fitted and compared by trials left out. Readings are those of the verdict: worse, no "
             "worse (better by less than two standard errors), better. Brackets: 95 % interval (Wilson) of "
             f"the percentage. Each fit is one chain of {found.warmup} warm-up and {found.draws} draws with "
             f"{found.points} quasi-random patients, in the making as in the fitting; it has converged "
-            f"with an R-hat of {CONVERGED} or less."
+            f"where the R-hat of the log-likelihood of all trials, between halves of the chain, is {CONVERGED} or "
+            f"less, and mixed where that of every constant is {MIXED} or less."
         ),
         "",
     ]
@@ -174,7 +176,8 @@ def _of_recovery(ranks: Mapping[str, Any], verdict: Reliability) -> list[str]:
                 if outside
                 else "None is outside; the tolerance was set with these coverages known."
             )
-            + " In fits to all trials of the account that they were made from:"
+            + " In fits to all trials of the account that they were made from, with constants that are draws of a "
+            "posterior, not of the priors, so that 90 % is near what is expected, not equal to it:"
         ),
         "",
     ]

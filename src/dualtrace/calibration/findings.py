@@ -12,26 +12,21 @@ import numpy as np
 from pydantic import ValidationError, model_validator
 
 from dualtrace.calibration.compare import BASELINE, MECHANISM, Comparison, compare
+from dualtrace.calibration.identifiability import Identified
 from dualtrace.calibration.leave_out import LeftOut
 from dualtrace.calibration.posterior import PARETO_K
+from dualtrace.calibration.rounding import Band
 from dualtrace.errors import InputError
 from dualtrace.frozen import Frozen, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
 
 FORMAT = "dualtrace findings 1"
 SHIPPED = Path(str(resources.files("dualtrace"))) / "data" / "calibration" / "findings.json"
 COMMAND = "dualtrace calibrate findings --out FILE"
 """What makes such a file."""
-
-Band = tuple[float, float, float, float, float]
-"""5, 25, 50, 75 and 95 %."""
-
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-_DIGITS = 5
 
 
 @final
@@ -236,6 +231,8 @@ class Findings(Frozen):
         Trials by first author, which stands for the laboratory: the records name none.
     accounts
         The account of the verdict and plain meta-regression among them.
+    identified
+        What the trials tell of the constants of the account of the verdict.
     """
 
     format: Text = FORMAT
@@ -246,6 +243,7 @@ class Findings(Frozen):
     rows: tuple[Row, ...]
     accounts: tuple[Account, ...]
     points: tuple[PointsCheck, ...]
+    identified: Identified
     by_trial: tuple[Influence, ...]
     by_kind: tuple[Influence, ...]
     traces: tuple[OnTrace, ...]
@@ -342,19 +340,3 @@ def load_findings(path: Path | None = None) -> Findings:
 
 def _foreign(path: Path, why: str) -> str:
     return f"{path} must hold findings of a calibration; {why}; make it anew: {COMMAND}"
-
-
-def rounded(value: float) -> float:
-    """A number with five significant digits: findings are read by people, and kept small."""
-    return float(f"{value:.{_DIGITS}g}")
-
-
-def finite(value: float) -> float | None:
-    """The rounded number; None in place of what JSON cannot hold."""
-    return rounded(float(value)) if math.isfinite(value) else None
-
-
-def band(draws: NDArray[np.float64]) -> Band:
-    """Band of draws that are numbers."""
-    low, lower, middle, upper, high = (rounded(float(q)) for q in np.quantile(draws, LEVELS))
-    return low, lower, middle, upper, high

@@ -12,21 +12,19 @@ from dualtrace.calibration.compare import MECHANISM
 from dualtrace.calibration.curves import Answers, of_setting, posterior_answers, prior_answers, stage
 from dualtrace.calibration.findings import (
     Account,
-    Band,
     Curve,
     Findings,
     OnTrace,
     Parameter,
     Provenance,
     Row,
-    band,
-    finite,
-    rounded,
 )
+from dualtrace.calibration.identifiability import identified
 from dualtrace.calibration.imagined import Setting
 from dualtrace.calibration.influence import of_kinds, of_trials
 from dualtrace.calibration.laboratories import laboratories
 from dualtrace.calibration.rivals import rival
+from dualtrace.calibration.rounding import Band, band, finite, rounded
 from dualtrace.calibration.targets import DISORDERS
 from dualtrace.effects.effect import Information
 
@@ -64,12 +62,15 @@ class Effort:
         Draws of the prior.
     check_draws
         Draws at which the number of quasi-random patients is checked.
+    told_draws
+        Draws over which the information of the trials is averaged.
     """
 
     curve_points: int = 128
     curve_draws: int = 100
     prior_draws: int = 200
     check_draws: int = 8
+    told_draws: int = 64
 
 
 def gather(
@@ -95,6 +96,8 @@ def gather(
     progress("quasi-random patients")
     sizes = [setup.points * 2**power for power in (-2, -1, 0, 1) if setup.points * 2**power >= 1]
     points = points_checks(problem, mine, [int(size) for size in sizes], spent.check_draws)
+    progress("information")
+    told = identified(problem, mine, spent.told_draws)
     progress("priors")
     accounts = tuple(
         _account(found, one, older, rows, spent) for one, older in zip(found.posteriors, found.older, strict=True)
@@ -110,6 +113,7 @@ def gather(
         rows=rows,
         accounts=accounts,
         points=points,
+        identified=told,
         by_trial=by_trial,
         by_kind=by_kind,
         traces=traces,

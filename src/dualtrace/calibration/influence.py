@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dualtrace.calibration.findings import Influence, finite, rounded
+from dualtrace.calibration.findings import Influence
 from dualtrace.calibration.leave_out import smoothed
 from dualtrace.calibration.model import STRENGTH, likelihoods_of, priors_of
 from dualtrace.calibration.outcomes import PLACEBO
 from dualtrace.calibration.place import SHARED
 from dualtrace.calibration.rivals import rival
+from dualtrace.calibration.rounding import finite, rounded
 from dualtrace.mechanism.arrays import xp
 
 if TYPE_CHECKING:

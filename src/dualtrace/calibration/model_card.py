@@ -142,6 +142,11 @@ def _validation(findings: Findings) -> Iterator[str]:
         f"Constants of which the data say next to nothing (contraction below {_NOTHING:g}): {len(silent)} of "
         f"{len(mine.parameters)}{' (' + ', '.join(f'`{name}`' for name in silent) + ')' if silent else ''}."
     )
+    told = findings.identified
+    yield (
+        "Independent combinations of constants of which the trials tell more than the priors: "
+        f"{len(told.leading)} of {len(told.told)}."
+    )
     if mine.prior_check is not None:
         check = mine.prior_check
         yield (

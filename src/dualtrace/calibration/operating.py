@@ -17,13 +17,13 @@ import numpy as np
 from dualtrace.calibration.compare import BASELINE, MECHANISM, difference
 from dualtrace.calibration.fit import chain_program, compiled, joined
 from dualtrace.calibration.leave_out import leave_one_out
-from dualtrace.calibration.model import HETEROGENEITY, STRENGTH, priors_of
+from dualtrace.calibration.model import STRENGTH, priors_of
 from dualtrace.calibration.place import SHARED
 from dualtrace.calibration.posterior import columns_of
 from dualtrace.calibration.provenance import contents_of, model_digest
 from dualtrace.calibration.reliability import RIVAL, reading
 from dualtrace.calibration.rivals import rival
-from dualtrace.calibration.simulate import maker, place_from_prior
+from dualtrace.calibration.simulate import maker
 from dualtrace.calibration.tasks import problem_for, sampler_for, settings_of
 from dualtrace.runner.task import Task, canonical
 
@@ -44,14 +44,16 @@ FITTED = (MECHANISM, RIVAL, BASELINE)
 """Accounts that are fitted to every made-up data set."""
 
 CONVERGED = 1.05
-"""Largest split R-hat of a chain that counts as converged; the gate of real fits, 1.01, is for four long chains."""
+"""Largest R-hat, between halves of a chain, of the log-likelihood of all trials: what accounts are compared by. The
+gate of real fits, 1.01 for every constant, is for four long chains."""
 
-_CALM = 0.1
-"""SD between trials (SMD) where the drug is said to act strongly: what the trials say is then due to the drug."""
+MIXED = 1.1
+"""Largest R-hat of any constant of a short chain: the mark in use before Vehtari et al. 2021, doi
+10.1214/20-BA1221."""
 
 
 def verdict_task(
-    trials: Iterable[Trial], truth: Rival, sampler: Sampler, *, points: int, strength: float | None, seed: int
+    trials: Iterable[Trial], truth: Rival, sampler: Sampler, *, points: int, place: Place, seed: int
 ) -> Task:
     """Task of one made-up data set.
 
@@ -61,17 +63,17 @@ def verdict_task(
         As of :func:`dualtrace.calibration.tasks.fit_tasks`; one chain per account.
     truth
         The account that the trials are made up from.
-    strength
-        Factor on the drug's boost; the SD between trials is then 0.1. None: both from their priors, as all else is.
+    place
+        Its constants and deviations of disorders, as normal scores by name.
     seed
-        Of constants, errors and chains.
+        Of errors and chains.
     """
     inputs = {
         "trials": contents_of(trials),
         "model": model_digest(),
         "account": truth.name,
         "points": points,
-        "strength": strength,
+        "place": {name: [float(score) for score in part] for name, part in place.items()},
         **settings_of(sampler),
     }
     return Task(VERDICT, inputs, seed)
@@ -84,15 +86,13 @@ def verdict_of(inputs: Mapping[str, Any], seed: int) -> dict[str, dict[str, NDAr
     -------
     dict
         Table ``differences``: of the dual trace from each other account. Table ``fits``: by account the trials whose
-        weights are unreliable, divergent transitions, and the largest R-hat. Table ``recovery``: by constant of the
-        true account the truth and the central 90 % (normal scores).
+        weights are unreliable, divergent transitions, R-hat of the log-likelihood and the largest of any constant.
+        Table ``recovery``: by constant of the true account the truth and the central 90 % (normal scores).
     """
     account, sampler = rival(inputs["account"]), sampler_for(inputs, seed)
     make, programs = _programs(canonical({**inputs}))
     rng = np.random.default_rng([seed, 2])
-    truth = place_from_prior(account, rng)
-    if inputs["strength"] is not None:
-        truth = acting(truth, account, inputs["strength"])
+    truth = {name: np.array(part) for name, part in inputs["place"].items()}
     made = make(truth, rng)
     fits = {name: _sampled(made, rival(name), sampler, program) for name, program in programs.items()}
     left_out = {name: replace(leave_one_out(fit), failures=()) for name, fit in fits.items()}
@@ -108,7 +108,8 @@ def verdict_of(inputs: Mapping[str, Any], seed: int) -> dict[str, dict[str, NDAr
             "account": np.array(list(fits)),
             "unreliable": np.array([len(one.to_refit) for one in left_out.values()]),
             "divergences": np.array([fit.divergences for fit in fits.values()]),
-            "rhat": np.array([fit.largest_rhat for fit in fits.values()]),
+            "rhat": np.array([fit.rhat_of_likelihood for fit in fits.values()]),
+            "largest_rhat": np.array([fit.largest_rhat for fit in fits.values()]),
             "elpd": np.array([one.total for one in left_out.values()]),
         },
         "recovery": _recovery(account, truth, fits[account.name]),
@@ -116,17 +117,24 @@ def verdict_of(inputs: Mapping[str, Any], seed: int) -> dict[str, dict[str, NDAr
 
 
 def acting(place: Place, account: Rival, strength: float) -> Place:
-    """Put the drug's factor at ``strength`` and the SD between trials at 0.1, and leave all else."""
-    from scipy.special import ndtri
-
+    """Put the drug's factor at ``strength`` and leave all else."""
     priors, scores = priors_of(account), place[SHARED].copy()
-    for name, value in ((STRENGTH[0], strength), (HETEROGENEITY, _CALM)):
-        scores[list(priors).index(name)] = _score(priors[name], value, ndtri)
+    scores[list(priors).index(STRENGTH[0])] = _score(priors[STRENGTH[0]], strength)
     return {**place, SHARED: scores}
 
 
-def _score(prior: Any, value: float, ndtri: Any) -> float:  # noqa: ANN401 - priors share no type, SciPy's ufunc none
+def drawn(posterior: Posterior, seed: int) -> Place:
+    """One draw of a posterior, as normal scores by name."""
+    rng = np.random.default_rng([seed, 4])
+    chains, draws = posterior.log_likelihood.shape[:2]
+    chain, draw = int(rng.integers(chains)), int(rng.integers(draws))
+    return {name: np.asarray(part[chain, draw]) for name, part in posterior.scores.items()}
+
+
+def _score(prior: Any, value: float) -> float:  # noqa: ANN401 - priors share no type
     """Return the normal score of a value, by bisection of the prior's quantile function."""
+    from scipy.special import ndtri
+
     low, high = 1e-9, 1 - 1e-9
     for _ in range(80):
         middle = (low + high) / 2
@@ -152,7 +160,7 @@ def _recovery(account: Rival, truth: Place, posterior: Posterior) -> dict[str, N
 
 def _programs(inputs: str) -> tuple[Maker, dict[str, Program]]:
     given = json.loads(inputs)
-    plain = canonical({name: given[name] for name in given if name not in ("account", "strength")})
+    plain = canonical({name: given[name] for name in given if name not in ("account", "place")})
     return _maker(plain, given["account"]), _samplers(plain)
 
 

@@ -204,10 +204,15 @@ class Posterior:
         """Largest R-hat of all parameters and deviations."""
         return max(self._gates(score)[0] for _, score in columns_of(self.account, self.scores))
 
+    @property
+    def rhat_of_likelihood(self) -> float:
+        """R-hat of the log-likelihood of all trials together."""
+        return self._gates(self.log_likelihood.sum(axis=-1))[0]
+
     def _gates(self, score: NDArray[np.float64]) -> tuple[float, float]:
         if self.method is Method.LAPLACE:
             return float("nan"), self.effective
-        return float(_stats().rhat(score)), float(_stats().ess(score))
+        return float(_stats().rhat(_in_halves(score))), float(_stats().ess(score))
 
     def _failures_of_weights(self) -> tuple[str, ...]:
         failed: list[str] = []
@@ -239,6 +244,14 @@ def columns_of(account: str, scores: Mapping[str, NDArray[np.float64]]) -> list[
     return [
         (name, scores[part][..., i]) for part, row in (names | of_disorders).items() for i, name in enumerate(row)
     ]
+
+
+def _in_halves(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Chains ``(chains, draws)``; one alone is judged as two, its halves, since R-hat compares chains."""
+    if len(score) > 1:
+        return score
+    half = score.shape[1] // 2
+    return np.stack([score[0, :half], score[0, half : 2 * half]])
 
 
 def _power_weights(scores: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], ...]:

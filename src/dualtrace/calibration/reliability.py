@@ -75,11 +75,12 @@ class Cell(Frozen):
     Attributes
     ----------
     truth, strength
-        Account they were made up from, and factor on the drug's boost; none: drawn from its prior.
+        Account they were made up from, and factor on the drug's boost; none: as fitted to the real trials.
     sets
         How many.
-    converged
-        In how many every fit passed :data:`dualtrace.calibration.operating.CONVERGED`; none: not recorded.
+    converged, mixed
+        In how many every fit passed :data:`dualtrace.calibration.operating.CONVERGED`, and every constant of every
+        fit :data:`dualtrace.calibration.operating.MIXED`.
     against
         By name of the other account.
     unreliable, divergences
@@ -91,7 +92,8 @@ class Cell(Frozen):
     truth: Text
     strength: float | None
     sets: int
-    converged: int | None
+    converged: int
+    mixed: int
     against: dict[Text, Against]
     unreliable: dict[Text, int]
     divergences: dict[Text, int]
@@ -124,10 +126,14 @@ class Reliability(Frozen):
         return self.model == model_digest()
 
     @property
-    def converged(self) -> int | None:
-        """In how many data sets all chains had converged; none where that was not recorded."""
-        counts = [cell.converged for cell in self.cells if cell.converged is not None]
-        return sum(counts) if len(counts) == len(self.cells) else None
+    def converged(self) -> int:
+        """In how many data sets all chains had converged."""
+        return sum(cell.converged for cell in self.cells)
+
+    @property
+    def mixed(self) -> int:
+        """In how many data sets all chains had mixed in every constant."""
+        return sum(cell.mixed for cell in self.cells)
 
     @property
     def all_sets(self) -> int:
@@ -137,7 +143,7 @@ class Reliability(Frozen):
     @property
     def may_be_quoted(self) -> bool:
         """Whether it is of this version of the model, and most chains had converged."""
-        return self.is_current and self.converged is not None and self.converged >= MOSTLY * self.all_sets
+        return self.is_current and self.converged >= MOSTLY * self.all_sets
 
     def sets(self, truth: str) -> int:
         """Data sets made up from an account."""

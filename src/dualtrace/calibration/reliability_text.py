@@ -41,12 +41,13 @@ def caveats(found: Reliability) -> Iterator[str]:
             "How often the verdict is right was measured before the model's equations or constants were last "
             f"changed; run {COMMAND} before quoting it."
         )
-    if converged is None:
-        yield "Whether all chains had converged was not recorded: these frequencies must not be quoted."
-    elif converged < MOSTLY * sets:
+    if converged < MOSTLY * sets:
         yield f"In only {converged} of {sets} sets had all chains converged: these frequencies must not be quoted."
     else:
-        yield f"In {converged} of {sets} sets all chains had converged; the others are counted with them."
+        yield (
+            f"In {converged} of {sets} sets all chains had converged in what accounts are compared by, in "
+            f"{found.mixed} in every constant; the others are counted with them."
+        )
     rows = {name: sum(cell.unreliable[name] for cell in found.cells) for name in found.cells[0].unreliable}
     words = ", ".join(f"{100 * count / sets:.0f} % of the fits of {_named(name)}" for name, count in rows.items())
     yield f"At least one trial had unreliable weights in {words}; it was not refitted, as a real one would be."
@@ -64,7 +65,7 @@ def row_of(cell: Cell, other: str) -> tuple[str, ...]:
 
 def drug_of(cell: Cell) -> str:
     """How strongly the drug acts on these data sets."""
-    return "from the prior" if cell.strength is None else f"strong (factor {cell.strength:g})"
+    return "as fitted" if cell.strength is None else f"strong (factor {cell.strength:g})"
 
 
 def _named(account: str) -> str:

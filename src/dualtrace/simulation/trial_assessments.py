@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
+from dualtrace.effects.primary import FOLLOWUP_WEEKS, scale_order
 from dualtrace.errors import InputError
-from dualtrace.evidence.load import DATA, instruments
-from dualtrace.evidence.record import Disorder, Estimand, Timepoint
+from dualtrace.evidence.load import instruments
+from dualtrace.evidence.record import Estimand, Timepoint
 from dualtrace.simulation.defaults import CHANGE_SCALES
 from dualtrace.simulation.gaps import NOT_REPORTED
 from dualtrace.simulation.schedule import Assessment, Session
-from dualtrace.source_map import read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from dualtrace.evidence.record import Outcome, Trial
     from dualtrace.simulation.gaps import Gaps
 
 Scales = tuple[str, ...]
 _SAME_DAYS = 0.5
-_FOLLOWUP_WEEKS = 13.0
 _NO_SYMPTOMS = frozenset({Estimand.MARKER, Estimand.WITHIN_SESSION, Estimand.ADVERSE_EVENT, Estimand.DROPOUT})
 
 
@@ -55,19 +53,9 @@ def scales_of(trial: Trial, gaps: Gaps) -> Scales:
             "assessments.instruments", ", ".join(usual), "the record names no scale of symptoms that is simulated"
         )
         return usual
-    order = [*registered, *_order(trial.disorder), *usable]
+    order = [*registered, *scale_order().get(trial.disorder.value, ()), *usable]
     primary = next(key for key in order if key in usable)
     return (primary, *(key for key in usable if key != primary))
-
-
-@cache
-def _preferred() -> Mapping[str, list[str]]:
-    content: Mapping[str, list[str]] = read_yaml(DATA / "primary.yaml").content
-    return content
-
-
-def _order(disorder: Disorder) -> list[str]:
-    return _preferred().get(disorder.value, [])
 
 
 def _symptoms(outcome: Outcome) -> Iterable[str]:
@@ -187,8 +175,8 @@ def _followups(
     if post_is_followup:
         weeks = weeks[1:]
     if not weeks and any(outcome.timepoint is Timepoint.FOLLOWUP for outcome in trial.outcomes):
-        weeks = [_FOLLOWUP_WEEKS]
-        gaps.say("assessments.followup", f"week {_FOLLOWUP_WEEKS:g}", f"the time of the follow-up is {NOT_REPORTED}")
+        weeks = [FOLLOWUP_WEEKS]
+        gaps.say("assessments.followup", f"week {FOLLOWUP_WEEKS:g}", f"the time of the follow-up is {NOT_REPORTED}")
     found: list[Assessment] = []
     for week in weeks:
         if 7 * week - post_days < _SAME_DAYS:

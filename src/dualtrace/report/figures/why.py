@@ -15,7 +15,8 @@ from dualtrace.report.words import DISORDER_NAMES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from dualtrace.calibration.findings import Band, Curve, Findings, Row
+    from dualtrace.calibration.findings import Curve, Findings, Row
+    from dualtrace.calibration.rounding import Band
 
 OURS, PLAIN = "dual_trace", "disorder"
 _TITLES: Final = {OURS: "Dual trace", PLAIN: "One effect per disorder"}

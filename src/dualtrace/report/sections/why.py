@@ -28,6 +28,7 @@ from dualtrace.report.picture import picture
 from dualtrace.report.sections.why_tables import (
     accounts_table,
     checks_table,
+    combinations_table,
     influence_table,
     kinds_table,
     moderators_table,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dualtrace.calibration.findings import Findings
+    from dualtrace.calibration.identifiability import Identified
     from dualtrace.calibration.reliability import Reliability
     from dualtrace.evidence.record import Trial
     from dualtrace.report.document import Picture
@@ -224,11 +226,23 @@ def _parameters(shown: Findings) -> Iterator[Block]:
     nothing = said_nothing(shown.account(MECHANISM))
     if nothing:
         yield Paragraph((f"Of these constants the data say next to nothing: {listing(nothing)}.",))
-    yield parameters_table(shown.account(MECHANISM))
+    found = shown.identified
+    yield Paragraph((_told(found),))
+    yield parameters_table(shown.account(MECHANISM), found.alone)
+    if found.leading:
+        yield Folded("What the trials tell of together", (combinations_table(found),), False)
     order = [one.account for one in shown.comparison().accounts if one.account not in (MECHANISM, BASELINE)]
     nearest = [name for name in order if rival(name).is_mechanism][:_NEAREST]
     for name in nearest:
         yield Folded(f"Constants of {rival(name).title.lower()}", (parameters_table(shown.account(name)),), False)
+
+
+def _told(found: Identified) -> str:
+    """How many combinations of constants the trials determine."""
+    return (
+        f"All constants and deviations of disorders together can be combined in {len(found.told)} independent ways. "
+        f"Of {len(found.leading)} of them the trials tell more than the priors; the rest is what was assumed."
+    )
 
 
 def _influence(shown: Findings) -> Iterator[Block]:

@@ -13,7 +13,10 @@ from dualtrace.report.document import Table
 from dualtrace.report.words import count, estimate, interval, listing, number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dualtrace.calibration.findings import Account, Findings, Influence, Parameter, Row
+    from dualtrace.calibration.identifiability import Identified
     from dualtrace.calibration.reliability import Reliability
 
 _NOTHING, _LITTLE, _MUCH = 0.1, 0.3, 0.6
@@ -27,6 +30,14 @@ _ACCOUNTS = (
 _CONSTANTS = (
     "Contraction: share of the prior's spread that the data took off. Where the answer hangs on the prior, weighing "
     "the priors up or down moves it."
+)
+_ALONE = (
+    "Were all else known: the contraction that the data would bring then, at the draws of the posterior; far above "
+    "the contraction, the constant is told apart from others only in combination."
+)
+_COMBINATIONS = (
+    "Eigenvalues of the information of the likelihood in units of the priors', averaged over {draws} draws of the "
+    "posterior. In brackets: weights, in prior standard deviations, of the constants that weigh most."
 )
 _PRIORS = (
     "The band has sampling error and the trials' own deviations in it. Far fewer than 90 % within: the prior is too "
@@ -110,12 +121,23 @@ def _fits(own: Account, unreliable: int, chains: int) -> str:
     return "; ".join(parts)
 
 
-def parameters_table(account: Account) -> Table:
-    """Constants of an account before and after, and in words what the data did."""
+def parameters_table(account: Account, alone: Mapping[str, float] | None = None) -> Table:
+    """Constants of an account before and after, and in words what the data did.
+
+    Parameters
+    ----------
+    account
+        Whose constants.
+    alone
+        By constant the contraction were all others known.
+    """
+    head = ["Constant", "Meaning", "Prior, 90 %", "Posterior, 90 %", "The data say", "Contraction", "R-hat", "Draws"]
+    if alone is not None:
+        head.insert(6, "Were all else known")
     return Table(
         f"why_constants_{account.name}",
         f"Constants of the account {rival(account.name).title.lower()}",
-        ("Constant", "Meaning", "Prior, 90 %", "Posterior, 90 %", "The data say", "Contraction", "R-hat", "Draws"),
+        tuple(head),
         tuple(
             (
                 (one.name,),
@@ -124,13 +146,29 @@ def parameters_table(account: Account) -> Table:
                 (_spread(one.posterior),),
                 (in_words(one),),
                 (number(one.contraction),),
+                *(() if alone is None else ((number(alone[one.name]),),)),
                 ("–" if one.rhat is None else number(one.rhat, 3),),
                 ("–" if one.ess is None else number(one.ess, 0),),
             )
             for one in account.parameters
         ),
-        numeric=(5, 6, 7),
-        note=(_CONSTANTS,),
+        numeric=tuple(range(5, len(head))),
+        note=(_CONSTANTS if alone is None else f"{_CONSTANTS} {_ALONE}",),
+    )
+
+
+def combinations_table(found: Identified) -> Table:
+    """Combinations of constants of which the trials tell more than the priors."""
+    return Table(
+        "why_combinations",
+        "Combinations of constants of which the trials tell more than the priors",
+        ("Told, over the priors", "Mostly"),
+        tuple(
+            ((number(one.told, 1),), (listing([f"{name} ({number(weight)})" for name, weight in one.parts]),))
+            for one in found.leading
+        ),
+        numeric=(0,),
+        note=(_COMBINATIONS.format(draws=found.draws),),
     )
 
 
