@@ -3,7 +3,7 @@
     python benchmarks/calibration.py [--stan] [--cost] [--points 16 32 64] [--write]
 
 ``--stan``: the account ``disorder`` (numbers, intervals and directions, random effects of disorders and trials) by
-NUTS here and by Stan (rstan, where R has it), same priors, same data, 4 chains of 1,000 warm-up and 1,000 kept draws
+NUTS here and by Stan (rstan, where R has it), same priors, same data, 4 chains of 1,000 warm-up and 2,000 kept draws
 each; effective draws a second of sampling by one estimator, warm-up counted, compiling not. Stan has what the rows of
 a trial share as a parameter per trial, this program integrates it out. ``--cost``: seconds per gradient of the dual
 trace on all trials, and CPU time and peak memory of its default fit, compiling counted, in a process of its own.
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "calibration_stan.json"
-SAMPLER = Sampler(chains=4, warmup=1000, draws=1000, target_accept=0.9, seed=1)
+SAMPLER = Sampler(chains=4, warmup=1000, draws=2000, target_accept=0.9, seed=1)
 NAMES = (
     "heterogeneity",
     "mean_effect",
@@ -55,9 +55,12 @@ _INFINITE = 1e3
 
 
 def data_for_stan(problem: Problem) -> list[dict[str, float]]:
-    """Effects of the drug, row by row, as Stan is given them; of all else the account says nothing."""
+    """Effects of the drug and findings on when it helps, row by row, as Stan is given them.
+
+    Of changes with placebo the account says nothing.
+    """
     rows = {name: np.asarray(value) for name, value in problem.rows._asdict().items()}
-    kept = (rows["standard"] >= 0) & (rows["standard"] < INTERACTION)
+    kept = rows["standard"] >= 0
     ratio = (rows["standard"] == 2) | (rows["standard"] == 3)
     rho = load_parameters().number("calibration.shared_error", "1")
     return [
@@ -67,6 +70,7 @@ def data_for_stan(problem: Problem) -> list[dict[str, float]]:
             "lower": float(np.clip(rows["lower"][r], -_INFINITE, _INFINITE)),
             "upper": float(np.clip(rows["upper"][r], -_INFINITE, _INFINITE)),
             "factor": float(np.pi / np.sqrt(3)) if ratio[r] else 1.0,
+            "patients": float(rows["patients"][r]) if rows["standard"][r] == INTERACTION else 0.0,
             "kind": _kind(bool(rows["exact"][r]), float(rows["lower"][r]), float(rows["upper"][r])),
             "trial": int(rows["trial"][r]) + 1,
             "disorder": int(rows["disorder"][r]) + 1,
@@ -153,7 +157,8 @@ def against_stan(*, write: bool) -> None:
         print(who, {key: value for key, value in one.items() if key not in ("mean", "mcse")})
     if write and theirs is not None:
         trials = [subject.trial.id for subject in problem.subjects]
-        text = json.dumps({"rstan": theirs["version"], **found, "trials": trials, "data": data}, indent=1)
+        origin = {"rstan": theirs["version"], "warmup": SAMPLER.warmup, "draws": SAMPLER.draws}
+        text = json.dumps({**origin, **found, "trials": trials, "data": data}, indent=1)
         RESULT.write_text(text + "\n", encoding="utf-8")
 
 

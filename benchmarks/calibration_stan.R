@@ -6,7 +6,8 @@ if (!nzchar(system.file("include", package = "BH"))) rstan_options(boost_lib = "
 d <- read.csv(a[2])
 model <- stan_model(a[1])
 data <- list(R = nrow(d), T = max(d$trial), D = d$disorders[1], rho = d$rho[1], y = d$y, v = d$v,
-  lower_end = d$lower, upper_end = d$upper, factor = d$factor, kind = d$kind, trial = d$trial, disorder = d$disorder)
+  lower_end = d$lower, upper_end = d$upper, factor = d$factor, patients = d$patients, kind = d$kind,
+  trial = d$trial, disorder = d$disorder)
 chains <- as.integer(a[4]); warmup <- as.integer(a[5]); draws <- as.integer(a[6])
 fit <- sampling(model, data = data, chains = chains, warmup = warmup, iter = warmup + draws, seed = as.integer(a[7]),
   cores = 1, refresh = 0, control = list(adapt_delta = 0.9))

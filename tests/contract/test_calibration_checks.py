@@ -22,7 +22,8 @@ from dualtrace.calibration.outcomes import reported_in
 from dualtrace.calibration.place import middle, shared_at
 from dualtrace.calibration.posterior import Method, Posterior
 from dualtrace.calibration.ranks import LIKELIHOOD, rank_tasks
-from dualtrace.calibration.reliability import SHIPPED, Reading, load_reliability, reading, wilson
+from dualtrace.calibration.reliability import SHIPPED, Against, Reading, load_reliability, reading, wilson
+from dualtrace.calibration.reliability_text import frequencies
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.simulate import maker, place_from_prior
 from dualtrace.calibration.targets import subjects_of
@@ -209,6 +210,22 @@ def test_a_draw_of_a_posterior_is_one_of_its_draws_and_the_same_for_a_seed() -> 
         np.testing.assert_array_equal(one["effect"], scores["effect"][tuple(where[0])])
     np.testing.assert_array_equal(places[0]["shared"], places[1]["shared"])
     assert not np.array_equal(places[0]["shared"], places[2]["shared"])
+
+
+@pytest.mark.parametrize(("found", "seldom"), [(0, True), (20, False)])
+def test_where_a_true_threat_trace_is_seldom_found_it_is_said(found: int, seldom: bool) -> None:
+    def against(better: int) -> Against:
+        readings = {Reading.BETTER: better, Reading.WORSE: 20 - better}
+        return Against(readings=readings, differences=(0.0,) * 20, se=(1.0,) * 20)
+
+    made = load_reliability()
+    cells = tuple(
+        cell.model_copy(update={"sets": 20, "against": {"disorder": against(20), "extinction_only": against(found)}})
+        for cell in made.cells
+    )
+    said = list(frequencies(made.model_copy(update={"cells": cells})))
+    assert any("would seldom be found" in line for line in said) is seldom
+    assert "better than plain meta-regression in 100 %" in said[0]
 
 
 def test_draws_that_cannot_be_thinned_evenly_are_refused() -> None:

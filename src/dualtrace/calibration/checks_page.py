@@ -215,10 +215,8 @@ def _of_stan(found: Mapping[str, Any]) -> list[str]:
         *paragraph(
             f"The statistical account, `disorder` ({rival('disorder').idea}), on the real trials by NUTS here and in "
             f"Stan (rstan {found['rstan']}; `benchmarks/calibration.py --stan`), same priors and data, 4 chains "
-            "of 1,000 "
-            "draws after as many of warm-up. Posterior means with their Monte Carlo error, and the difference "
-            "over its "
-            "own:"
+            f"of {found['draws']:,} draws after {found['warmup']:,} of warm-up. Posterior means with their Monte "
+            "Carlo error, and the difference over its own:"
         ),
         "",
         *table(("constant", "here", "Stan", "difference"), rows),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualtrace.calibration.compare import BASELINE, MECHANISM
-from dualtrace.calibration.reliability import COMMAND, MOSTLY, RIVAL, Reading, in_percent
+from dualtrace.calibration.reliability import COMMAND, MOSTLY, RIVAL, Reading, in_percent, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from dualtrace.calibration.reliability import Cell, Reliability
 
 HEAD = ("made up from", "drug", "sets", *(one.value for one in Reading))
+_SELDOM = 0.5
+"""Upper end of the interval of a frequency below which something is said to be found seldom."""
+
 MEANING = (
     "To be ahead of plain meta-regression speaks for a mechanism in which it matters how exposure went; extinction "
     "only can bring it about too. Only the difference from extinction only speaks for the threat trace."
@@ -20,7 +23,7 @@ MEANING = (
 
 
 def frequencies(found: Reliability) -> Iterator[str]:
-    """How often the dual trace is found when it is true, and when it is false."""
+    """How often the dual trace is found when it is true, and when it is false; what that means where it is seldom."""
     for truth, it, means in (
         (MECHANISM, "it", "how often the dual trace is found when it is true"),
         (RIVAL, "the dual trace", "how often it is found when it is false"),
@@ -30,6 +33,11 @@ def frequencies(found: Reliability) -> Iterator[str]:
         yield (
             f"On trials made up from {_named(truth)}, {it} was better than plain meta-regression in {plain} "
             f"and better than extinction only in {only} of {sets} sets: {means}."
+        )
+    if wilson(found.count(MECHANISM, RIVAL, Reading.BETTER), found.sets(MECHANISM))[1] < _SELDOM:
+        yield (
+            "On trials like these a threat trace that is there would seldom be found: that the dual trace is not "
+            "ahead of extinction only says little against it."
         )
 
 
