@@ -216,7 +216,8 @@ def _of_stan(found: Mapping[str, Any]) -> list[str]:
             f"The statistical account, `disorder` ({rival('disorder').idea}), on the real trials by NUTS here and in "
             f"Stan (rstan {found['rstan']}; `benchmarks/calibration.py --stan`), same priors and data, 4 chains "
             f"of {found['draws']:,} draws after {found['warmup']:,} of warm-up. Posterior means with their Monte "
-            "Carlo error, and the difference over its own:"
+            "Carlo error, and the difference over its own (`effect[...]` is the normal score of a disorder, whose "
+            "effect is `mean_effect` and so many `disorder_effect_sd`):"
         ),
         "",
         *table(("constant", "here", "Stan", "difference"), rows),
