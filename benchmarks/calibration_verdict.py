@@ -52,6 +52,8 @@ def as_fitted(execute: Execute) -> dict[str, Posterior]:
     """Posteriors of the accounts that trials are made up from, given the real trials."""
     setup = Setup(tuple(load()))
     found = setup.fits(setup.problem(), [(rival(name), ()) for name in (MECHANISM, RIVAL)], execute)
+    if failed := [f"{one.account}: {failure}" for one in found for failure in one.failures]:
+        raise SystemExit(f"no trials are made up from fits that did not pass their checks: {'; '.join(failed)}")
     return dict(zip((MECHANISM, RIVAL), found, strict=True))
 
 

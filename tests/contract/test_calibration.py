@@ -113,6 +113,7 @@ def test_one_chain_alone_is_judged_by_its_halves(short: Posterior) -> None:
     shape = (1, 4000, len(short.trials))
     alone = replace(short, scores=steady, log_likelihood=np.zeros(shape), predicted=np.zeros((1, 4000, 1)))
     assert alone.largest_rhat == pytest.approx(1, abs=0.01)
+    assert alone.failures[0].startswith("1 chain (must be at least 2): whether chains agree is not known")
     wandering = {name: part + np.linspace(0, 2, 4000)[:, None] for name, part in steady.items()}
     assert replace(alone, scores=wandering).largest_rhat > 1.1
 

@@ -20,7 +20,7 @@ from dualtrace.calibration.model import HETEROGENEITY, STRENGTH, problem_of
 from dualtrace.calibration.operating import acting, drawn, verdict_task
 from dualtrace.calibration.outcomes import reported_in
 from dualtrace.calibration.place import middle, shared_at
-from dualtrace.calibration.posterior import Method, Posterior
+from dualtrace.calibration.provenance import model_digest
 from dualtrace.calibration.ranks import LIKELIHOOD, rank_tasks
 from dualtrace.calibration.reliability import SHIPPED, Against, Reading, load_reliability, reading, wilson
 from dualtrace.calibration.reliability_text import frequencies
@@ -30,6 +30,7 @@ from dualtrace.calibration.targets import subjects_of
 from dualtrace.errors import FitError, InputError
 from dualtrace.runner.execute import run_tasks
 from dualtrace.runner.store import Store
+from made_posterior import made_posterior
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -195,14 +196,7 @@ def test_a_data_set_of_a_verdict_is_a_task_of_its_own() -> None:
 def test_a_draw_of_a_posterior_is_one_of_its_draws_and_the_same_for_a_seed() -> None:
     rng = np.random.default_rng(4)
     scores = {name: rng.standard_normal((2, 5, part.size)) for name, part in middle(rival("disorder")).items()}
-    posterior = Posterior(
-        account="disorder",
-        method=Method.NUTS,
-        trials=("x",),
-        scores=scores,
-        log_likelihood=np.zeros((2, 5, 1)),
-        predicted=np.zeros((2, 5, 1)),
-    )
+    posterior = made_posterior("disorder", scores)
     places = [drawn(posterior, seed) for seed in (0, 0, 1)]
     for one in places:
         where = np.argwhere((scores["shared"] == one["shared"]).all(axis=-1))
@@ -220,12 +214,21 @@ def test_where_a_true_threat_trace_is_seldom_found_it_is_said(found: int, seldom
 
     made = load_reliability()
     cells = tuple(
-        cell.model_copy(update={"sets": 20, "against": {"disorder": against(20), "extinction_only": against(found)}})
+        cell.model_copy(
+            update={
+                "sets": 20,
+                "converged": 20,
+                "against": {"disorder": against(20), "extinction_only": against(found)},
+            }
+        )
         for cell in made.cells
     )
-    said = list(frequencies(made.model_copy(update={"cells": cells})))
+    at_hand = made.model_copy(update={"cells": cells, "model": model_digest()})
+    said = list(frequencies(at_hand))
     assert any("would seldom be found" in line for line in said) is seldom
     assert "better than plain meta-regression in 100 %" in said[0]
+    stale = at_hand.model_copy(update={"model": "x"})
+    assert not any("would seldom be found" in line for line in frequencies(stale))
 
 
 def test_draws_that_cannot_be_thinned_evenly_are_refused() -> None:

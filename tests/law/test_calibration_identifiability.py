@@ -13,10 +13,11 @@ from dualtrace.calibration.curves import prior_scores
 from dualtrace.calibration.identifiability import Identified, identified, information, read_off
 from dualtrace.calibration.model import Problem, problem_of
 from dualtrace.calibration.place import at
-from dualtrace.calibration.posterior import Method, Posterior, columns_of
+from dualtrace.calibration.posterior import columns_of
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.mechanism.arrays import xp
+from made_posterior import made_posterior
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,15 +97,7 @@ def test_trials_of_two_disorders_tell_of_no_other(turned: tuple[str, NDArray[np.
 def test_no_more_combinations_are_told_of_than_there_are_data(problem: Problem) -> None:
     """The account of one effect per disorder: two disorders with trials, a mean, and two spreads."""
     scores = {name: part[None] for name, part in prior_scores(rival("disorder"), 20, 3).items()}
-    posterior = Posterior(
-        account="disorder",
-        method=Method.LAPLACE,
-        trials=("x",),
-        scores=scores,
-        log_likelihood=np.zeros((1, 20, 1)),
-        predicted=np.zeros((1, 20, 1)),
-    )
-    found = identified(problem, posterior, 8)
+    found = identified(problem, made_posterior("disorder", scores), 8)
     assert found.draws == 8
     assert list(found.alone) == [name for name, _ in columns_of("disorder", scores)]
     assert np.count_nonzero(np.abs(found.told) > 1e-9) <= 5

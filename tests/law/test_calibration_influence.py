@@ -16,13 +16,15 @@ from dualtrace.calibration.influence import influence, of_kinds, of_trials
 from dualtrace.calibration.model import Problem, likelihoods_of, priors_of, problem_of
 from dualtrace.calibration.moderation import INTERACTION
 from dualtrace.calibration.outcomes import PLACEBO
-from dualtrace.calibration.posterior import Method, Posterior
 from dualtrace.calibration.rivals import rival
 from dualtrace.calibration.targets import subjects_of
 from dualtrace.mechanism.arrays import xp
+from made_posterior import made_posterior
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dualtrace.calibration.posterior import Posterior
 
 CHOSEN = ("hofmann2013", "otto2010", "smits2020", "storch2010")
 DRAWS = 4000
@@ -36,14 +38,7 @@ def problem(compiled_programs: None) -> Problem:  # noqa: ARG001 - for what it s
 
 def _posterior(draws: int, predicted: NDArray[np.float64], trials: tuple[str, ...] = ("x",)) -> Posterior:
     scores = {name: part[None] for name, part in prior_scores(DUAL, draws, 3).items()}
-    return Posterior(
-        account=DUAL.name,
-        method=Method.LAPLACE,
-        trials=trials,
-        scores=scores,
-        log_likelihood=np.zeros((1, draws, len(trials))),
-        predicted=predicted,
-    )
+    return made_posterior(DUAL.name, scores, trials=trials, predicted=predicted)
 
 
 def test_what_says_nothing_moves_nothing() -> None:

@@ -146,7 +146,7 @@ def _of_verdict(found: Reliability) -> list[str]:
             "worse (better by less than two standard errors), better. Brackets: 95 % interval (Wilson) of "
             f"the percentage. Each fit is one chain of {found.warmup} warm-up and {found.draws} draws with "
             f"{found.points} quasi-random patients, in the making as in the fitting; it has converged "
-            f"where the R-hat of the log-likelihood of all trials, between halves of the chain, is {CONVERGED} or "
+            f"where the R-hat of the log-likelihood of all trials, between parts of the chain, is {CONVERGED} or "
             f"less, and mixed where that of every constant is {MIXED} or less."
         ),
         "",

@@ -70,7 +70,7 @@ class Identified(Frozen):
         Those of which the trials tell more than the priors.
     alone
         By constant the contraction were all others known; far above the contraction: it is told apart from others
-        only in combination.
+        only in combination. 0 where the likelihood bends the other way.
     """
 
     draws: int

@@ -44,7 +44,7 @@ FITTED = (MECHANISM, RIVAL, BASELINE)
 """Accounts that are fitted to every made-up data set."""
 
 CONVERGED = 1.05
-"""Largest R-hat, between halves of a chain, of the log-likelihood of all trials: what accounts are compared by. The
+"""Largest R-hat, between parts of a chain, of the log-likelihood of all trials: what accounts are compared by. The
 gate of real fits, 1.01 for every constant, is for four long chains."""
 
 MIXED = 1.1

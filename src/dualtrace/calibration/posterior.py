@@ -183,9 +183,14 @@ class Posterior:
 
     @cached_property
     def unmixed(self) -> tuple[str, ...]:
-        """Sentences about numbers of which the chains do not tell enough, or not the same; none when approximated."""
+        """Sentences about numbers of which the chains do not tell enough, or not the same; none when approximated.
+
+        One chain alone never passes: R-hat between its parts does not see what another chain would find.
+        """
         if self.method is Method.LAPLACE:
             return ()
+        if len(self.log_likelihood) == 1:
+            return ("1 chain (must be at least 2): whether chains agree is not known; sample more of them",)
         return tuple(
             f"{name}: R-hat {rhat:.3f} (must be at most {RHAT}), {ess:.0f} effective draws (must be at least "
             f"{ESS:.0f}); take more draws and warm-up"

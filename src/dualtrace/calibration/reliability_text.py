@@ -23,7 +23,7 @@ MEANING = (
 
 
 def frequencies(found: Reliability) -> Iterator[str]:
-    """How often the dual trace is found when it is true, and when it is false; what that means where it is seldom."""
+    """How often the dual trace is found when it is true, and when false; what follows, where it may be quoted."""
     for truth, it, means in (
         (MECHANISM, "it", "how often the dual trace is found when it is true"),
         (RIVAL, "the dual trace", "how often it is found when it is false"),
@@ -34,7 +34,8 @@ def frequencies(found: Reliability) -> Iterator[str]:
             f"On trials made up from {_named(truth)}, {it} was better than plain meta-regression in {plain} "
             f"and better than extinction only in {only} of {sets} sets: {means}."
         )
-    if wilson(found.count(MECHANISM, RIVAL, Reading.BETTER), found.sets(MECHANISM))[1] < _SELDOM:
+    most = wilson(found.count(MECHANISM, RIVAL, Reading.BETTER), found.sets(MECHANISM))[1]
+    if found.may_be_quoted and most < _SELDOM:
         yield (
             "On trials like these a threat trace that is there would seldom be found: that the dual trace is not "
             "ahead of extinction only says little against it."

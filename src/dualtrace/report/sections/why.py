@@ -241,7 +241,8 @@ def _told(found: Identified) -> str:
     """How many combinations of constants the trials determine."""
     return (
         f"All constants and deviations of disorders together can be combined in {len(found.told)} independent ways. "
-        f"Of {len(found.leading)} of them the trials tell more than the priors; the rest is what was assumed."
+        f"Of {len(found.leading)} of them the trials tell more than the priors; of the others what was assumed tells "
+        "more."
     )
 
 

@@ -37,7 +37,8 @@ _ALONE = (
 )
 _COMBINATIONS = (
     "Eigenvalues of the information of the likelihood in units of the priors', averaged over {draws} draws of the "
-    "posterior. In brackets: weights, in prior standard deviations, of the constants that weigh most."
+    "posterior. In brackets: weights, in prior standard deviations, of the constants that weigh most. The count is "
+    "rough: the least of all is {least}, and below 0 the density bends the other way where draws lie."
 )
 _PRIORS = (
     "The band has sampling error and the trials' own deviations in it. Far fewer than 90 % within: the prior is too "
@@ -168,7 +169,7 @@ def combinations_table(found: Identified) -> Table:
             for one in found.leading
         ),
         numeric=(0,),
-        note=(_COMBINATIONS.format(draws=found.draws),),
+        note=(_COMBINATIONS.format(draws=found.draws, least=number(found.told[-1], 1)),),
     )
 
 
